@@ -1,0 +1,1 @@
+"""The token language model: tokens and text -> logits -> tokens."""

@@ -1,0 +1,240 @@
+"""TokenLM: K codebooks and a caption -> the distribution of the next code of each codebook."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiogen.lm.transformer import Block, KeyValueCache, TextMask, init_normal, sinusoid
+from audiogen.tokens.patterns import align_logits, build_sequence, check_delays, delay_layout
+
+INITS = ("complete", "reference")
+
+
+@dataclass
+class DecodingState:
+    """What a `TokenLM` remembers between two steps of one generation."""
+
+    memories: list[tuple[Tensor, Tensor]]  # per layer, text keys and values [B, H, L, D / H]
+    mask: TextMask | None
+    max_steps: int
+    caches: list[KeyValueCache] = field(default_factory=list)
+    position: int = 0  # steps read so far
+
+
+class TokenLM(nn.Module):
+    """Decoder-only transformer over interleaved codes, reading text by cross-attention.
+
+    Blocks are pre-norm and free of biases; positions are sinusoids added to the sum of the K code
+    embeddings. The special token, id ``codebook_size``, stands where a step holds no code; it can
+    be read and is never predicted.
+
+    Args:
+        num_codebooks: K.
+        codebook_size: N, codes per codebook.
+        text_dim: width of the text encoder's states.
+        dim: D, width of the residual stream; even, a multiple of ``num_heads``.
+        num_layers: number of blocks.
+        num_heads: heads of every attention.
+        delays: K shifts of the interleaving pattern, in frames.
+        hidden_scale: width of the MLP, in units of ``dim``.
+        dropout: share of every branch dropped in training; drawn from torch's global stream.
+        embedding_std: width of the initial code embeddings; None for 1 / sqrt(dim). Small models
+            learn faster with about 0.1.
+        position_scale: factor on the sinusoids, whose root mean square is 0.7 at scale 1.
+        init: "complete" draws every matrix from the depth-scaled normal; "reference" leaves the
+            attention input projections out of it, as the published training code does.
+
+    Source: MusicGen (arXiv:2306.05284), section 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_codebooks: int,
+        codebook_size: int,
+        text_dim: int,
+        dim: int,
+        num_layers: int,
+        num_heads: int,
+        delays: Sequence[int],
+        hidden_scale: int = 4,
+        dropout: float = 0.0,
+        embedding_std: float | None = None,
+        position_scale: float = 1.0,
+        init: str = "complete",
+    ) -> None:
+        super().__init__()
+        check_delays(delays, num_codebooks)
+        _check_shape(codebook_size=codebook_size, dim=dim, num_heads=num_heads, layers=num_layers)
+        if init not in INITS:
+            raise ValueError(f"init must be one of {INITS}, got {init!r}")
+        self.config: dict[str, Any] = {
+            "num_codebooks": num_codebooks,
+            "codebook_size": codebook_size,
+            "text_dim": text_dim,
+            "dim": dim,
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+            "delays": [int(delay) for delay in delays],
+            "hidden_scale": hidden_scale,
+            "dropout": dropout,
+            "embedding_std": embedding_std,
+            "position_scale": position_scale,
+            "init": init,
+        }
+        self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
+        self.delays: list[int] = self.config["delays"]
+        self.special_token = codebook_size
+        self.position_scale = position_scale
+        self.text_projection = nn.Linear(text_dim, dim)
+        self.embedding = nn.Embedding(num_codebooks * (codebook_size + 1), dim)
+        self.blocks = nn.ModuleList(
+            Block(dim=dim, num_heads=num_heads, hidden_scale=hidden_scale, dropout=dropout)
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, num_codebooks * codebook_size, bias=False)
+        offsets = torch.arange(num_codebooks)[:, None] * (codebook_size + 1)
+        self.offsets: Tensor
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self, *, generator: torch.Generator | None = None) -> None:
+        """Draw all weights but the text projection's anew; LayerNorms stay as they are.
+
+        Normals are cut at three standard deviations of 1 / sqrt(fan in), in block ``i`` divided by
+        sqrt(2 (i + 1)); embeddings count ``dim`` as their fan in.
+        """
+        std = 1 / math.sqrt(self.dim)
+        embedding_std = self.config["embedding_std"]
+        init_normal(
+            self.embedding.weight,
+            std=std if embedding_std is None else embedding_std,
+            generator=generator,
+        )
+        init_normal(self.head.weight, std=std, generator=generator)
+        for depth, block in enumerate(self._layers()):
+            in_proj = self.config["init"] == "complete"
+            block.reset_parameters(depth, in_proj=in_proj, generator=generator)
+
+    def project_text(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Bring text states [B, L, text_dim] to the LM's width.
+
+        Returns:
+            float [B, L, D], exactly zero where ``mask``, bool [B, L], is false.
+        """
+        weight = self.text_projection.weight
+        return self.text_projection(states.to(weight.dtype)).where(mask[..., None], 0)
+
+    def forward(self, sequence: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
+        """Predict the step that follows each step.
+
+        Args:
+            sequence: int64 [B, K, S] in [0, N], interleaved; N is the special token.
+            text: float [B, L, D], projected (`project_text`).
+            text_mask: bool [B, L], true where text may be attended to; a row without any
+                contributes exactly zero. None attends to every position, zero padding included,
+                which is what the published models were trained with.
+
+        Returns:
+            float [B, K, S, N] logits.
+        """
+        mask = TextMask.of(text_mask)
+        x = self._embed(sequence, start=0)
+        for block in self._layers():
+            x = block(x, block.cross_attention.memory(text), mask)
+        logits = self.head(self.norm(x)).unflatten(-1, (self.num_codebooks, self.codebook_size))
+        return logits.transpose(1, 2)
+
+    def predict(
+        self, codes: Tensor, states: Tensor, mask: Tensor | None = None, *, complete: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Predict every code from those before it (teacher forcing), aligned to the codes.
+
+        Args:
+            codes: int64 [B, K, T] in [0, N]; the special token N hides a code.
+            states: float [B, L, D], projected (`project_text`).
+            mask: bool [B, L] or None, as the ``text_mask`` of `forward`.
+            complete: also read the steps behind the first T, so that delayed codebooks get their
+                last frames predicted. The default reads T steps, as the reference trains.
+
+        Returns:
+            logits: float [B, K, T, N]; NaN where invalid.
+            valid: bool [B, K, T]; codebook ``k`` lacks its last ``delays[k]`` frames, and all of
+                them when T is not longer, unless ``complete``.
+        """
+        layout = delay_layout(self.delays, codes.shape[-1])
+        num_steps = layout.shape[1] - 1 if complete else codes.shape[-1]
+        sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
+        logits, valid = align_logits(self(sequence, states, mask), layout)
+        return logits, valid.expand(codes.shape)
+
+    def start(self, text: Tensor, text_mask: Tensor | None, *, max_steps: int) -> DecodingState:
+        """Prepare step-by-step reading of up to ``max_steps`` steps.
+
+        Args:
+            text: float [B, L, D], projected; its keys and values are computed here, once.
+            text_mask: as in `forward`.
+            max_steps: the longest sequence the cache must hold.
+        """
+        memories = [block.cross_attention.memory(text) for block in self._layers()]
+        return DecodingState(memories=memories, mask=TextMask.of(text_mask), max_steps=max_steps)
+
+    def advance(self, sequence: Tensor, state: DecodingState) -> Tensor:
+        """Read the next steps and predict the one behind them.
+
+        Args:
+            sequence: int64 [R, K, s], the steps that follow those ``state`` has seen. R may exceed
+                the rows of the text: the rows behind it have no caption.
+            state: from `start`; changed in place.
+
+        Returns:
+            float32 [R, K, N] logits.
+        """
+        x = self._embed(sequence, start=state.position)
+        if not state.caches:
+            state.caches = [self._new_cache(len(x), state.max_steps) for _ in self.blocks]
+        for block, memory, cache in zip(self._layers(), state.memories, state.caches, strict=True):
+            x = block(x, memory, state.mask, cache)
+        state.position += sequence.shape[-1]
+        logits = self.head(self.norm(x[:, -1])).float()
+        return logits.unflatten(-1, (self.num_codebooks, self.codebook_size))
+
+    def _new_cache(self, rows: int, max_steps: int) -> KeyValueCache:
+        weight = self.head.weight
+        # Attention of one query is about three times slower in bfloat16 than in float32 on a CPU.
+        dtype = torch.float32 if weight.device.type == "cpu" else weight.dtype
+        heads = self.config["num_heads"]
+        like = torch.empty(rows, heads, 0, self.dim // heads, dtype=dtype, device=weight.device)
+        return KeyValueCache(like=like, max_steps=max_steps)
+
+    def _embed(self, sequence: Tensor, *, start: int) -> Tensor:
+        """Map int64 [B, K, S] to float [B, S, D]: the sum over codebooks, plus positions."""
+        if sequence.ndim != 3 or sequence.shape[1] != self.num_codebooks:
+            raise ValueError(
+                f"expected a sequence [B, {self.num_codebooks}, S] of codes, "
+                f"got shape {list(sequence.shape)}"
+            )
+        x = self.embedding(sequence + self.offsets).sum(dim=1)
+        positions = torch.arange(start, start + sequence.shape[-1], device=x.device)
+        return x + (self.position_scale * sinusoid(positions, self.dim)).to(x.dtype)
+
+    def _layers(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+
+def _check_shape(*, codebook_size: int, dim: int, num_heads: int, layers: int) -> None:
+    if codebook_size < 2 or layers < 1:
+        raise ValueError(
+            f"expected codebook_size of at least 2 and num_layers of at least 1, "
+            f"got {codebook_size} and {layers}"
+        )
+    if dim < 4 or dim % 2 or num_heads < 1 or dim % num_heads:
+        raise ValueError(
+            f"dim must be even, at least 4 and a multiple of num_heads, got dim={dim} and "
+            f"num_heads={num_heads}: change one of them"
+        )
