@@ -1,0 +1,174 @@
+"""Convolutions that pad and trim themselves, so that frame counts are exact.
+
+A convolution of stride s gives ceil(T / s) frames for T samples; a transposed one gives T * s.
+Source of the geometry: EnCodec (arXiv:2210.13438), section 3.1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+Norm = Literal["none", "weight_norm", "spectral_norm", "time_group_norm"]
+PadMode = Literal["constant", "reflect", "replicate"]
+NORMS = ("none", "weight_norm", "spectral_norm", "time_group_norm")
+PAD_MODES = ("constant", "reflect", "replicate")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvStyle:
+    """What all convolutions of one network share."""
+
+    norm: str = "weight_norm"
+    causal: bool = False  # frame t sees no sample after its own hop
+    pad_mode: str = "constant"
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {self.norm!r}")
+        if self.pad_mode not in PAD_MODES:
+            raise ValueError(f"pad_mode must be one of {PAD_MODES}; got {self.pad_mode!r}")
+        if self.causal and self.norm == "time_group_norm":
+            raise ValueError(
+                "time_group_norm averages over the whole input and cannot be causal: "
+                "choose norm='weight_norm' or causal=False"
+            )
+
+
+def pad_reflect(x: Tensor, *, left: int, right: int) -> Tensor:
+    """Reflect-pad float [B, C, T], also when T is not longer than the padding.
+
+    A short input first gets zeros on its right, which are reflected and then cut off again.
+    """
+    missing = max(0, max(left, right) - x.shape[-1] + 1)
+    padded = F.pad(F.pad(x, (0, missing)), (left, right), mode="reflect")
+    return padded[..., : padded.shape[-1] - missing]
+
+
+def _normalize(conv: nn.Module, norm: str) -> None:
+    """Reparametrize the weight of a convolution in place."""
+    if norm == "weight_norm":
+        weight_norm(conv)
+    elif norm == "spectral_norm":
+        spectral_norm(conv)
+
+
+class PaddedConv1d(nn.Module):
+    """Convolution of float [B, C, T] to [B, C', ceil(T / stride)]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int,
+        style: ConvStyle,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        if kernel_size < stride:
+            raise ValueError(
+                f"kernel_size {kernel_size} is below stride {stride}: samples would be skipped"
+            )
+        self.conv = nn.Conv1d(
+            in_channels, out_channels, kernel_size, stride=stride, dilation=dilation
+        )
+        _normalize(self.conv, style.norm)
+        grouped = style.norm == "time_group_norm"
+        self.norm: nn.Module = nn.GroupNorm(1, out_channels) if grouped else nn.Identity()
+        self.pad_mode = style.pad_mode
+        self.stride = stride
+        self.dilation = dilation
+        total = (kernel_size - 1) * dilation + 1 - stride
+        self.pad_right = 0 if style.causal else total // 2
+        self.pad_left = total - self.pad_right
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve float [B, C, T] to [B, C', ceil(T / stride)]."""
+        extra = -x.shape[-1] % self.stride
+        left, right = self.pad_left, self.pad_right + extra
+        inside = 0
+        if self.pad_mode == "constant":
+            inside = min(left, right)  # the convolution pads zeros itself, without a copy
+            if left != right:
+                x = F.pad(x, (left - inside, right - inside))
+        elif self.pad_mode == "reflect":
+            x = pad_reflect(x, left=left, right=right)
+        else:
+            x = F.pad(x, (left, right), mode="replicate")
+        weight, bias = self.conv.weight, self.conv.bias
+        y = F.conv1d(x, weight, bias, self.stride, inside, self.dilation)
+        return self.norm(y)
+
+
+class PaddedConvTranspose1d(nn.Module):
+    """Transposed convolution of float [B, C, T] to [B, C', T * stride]; its kernel is 2 * stride.
+
+    ``trim_right_ratio`` is the share of the surplus cut from the right end; only a causal
+    network may choose it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        style: ConvStyle,
+        trim_right_ratio: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= trim_right_ratio <= 1:
+            raise ValueError(f"trim_right_ratio must be in [0, 1], got {trim_right_ratio}")
+        if trim_right_ratio != 1 and not style.causal:
+            raise ValueError(
+                f"trim_right_ratio {trim_right_ratio} needs causal=True: "
+                "a non-causal network trims both ends evenly"
+            )
+        self.conv = nn.ConvTranspose1d(in_channels, out_channels, 2 * stride, stride=stride)
+        _normalize(self.conv, style.norm)
+        grouped = style.norm == "time_group_norm"
+        self.norm: nn.Module = nn.GroupNorm(1, out_channels) if grouped else nn.Identity()
+        self.stride = stride
+        trim_right = math.ceil(stride * trim_right_ratio) if style.causal else stride // 2
+        self.trim_right = trim_right
+        self.trim_left = stride - trim_right
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve float [B, C, T] to [B, C', T * stride]."""
+        # Trimming inside the convolution saves computing what is cut off; a group norm, however,
+        # averages over the surplus too.
+        surplus_counts = not isinstance(self.norm, nn.Identity)
+        inside = 0 if surplus_counts else min(self.trim_left, self.trim_right)
+        left, right = self.trim_left - inside, self.trim_right - inside
+        y = F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, inside)
+        y = self.norm(y)
+        return y[..., left : y.shape[-1] - right]
+
+
+def scale_weights(module: PaddedConv1d | PaddedConvTranspose1d, *, gain: float) -> None:
+    """Draw weights from N(0, gain^2 / fan_in) and zero the bias.
+
+    The fan-in of a transposed convolution is what one output sample sums over: channels in
+    times kernel / stride. Draws from torch's global stream, as every constructor of torch does.
+    """
+    conv = module.conv
+    shape = conv.weight.shape
+    if isinstance(module, PaddedConvTranspose1d):
+        fan_in = shape[0] * shape[2] / module.stride
+    else:
+        fan_in = shape[1] * shape[2]
+    with torch.no_grad():
+        weight = torch.randn(shape).mul_(gain / math.sqrt(fan_in)).to(conv.weight)
+        if parametrize.is_parametrized(conv, "weight"):
+            conv.weight = weight
+        else:
+            conv.weight.copy_(weight)
+        if conv.bias is not None:
+            conv.bias.zero_()

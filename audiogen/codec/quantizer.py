@@ -1,0 +1,267 @@
+"""Residual vector quantization: K codebooks, each quantizing what the previous ones left over."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiogen.codec.codebook import Codebook
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantized:
+    """Result of one pass through the quantizer."""
+
+    latents: Tensor  # float [B, D, T], what the decoder sees; gradients pass straight through
+    codes: Tensor  # int64 [B, K, T]
+    commitment_loss: Tensor  # float [], mean over the codebooks
+    bandwidth: float  # bits per frame; the codec knows the frame rate
+
+
+def code_statistics(counts: Tensor) -> dict[str, Tensor]:
+    """How evenly codes are used, from how often each was chosen.
+
+    Args:
+        counts: non-negative [..., N].
+
+    Returns:
+        float [...] each: ``entropy`` in bits, ``perplexity`` (2 ** entropy: how many equally used
+        codes would carry as much, 1 to N) and ``usage``, the share of codes chosen at all.
+
+    >>> code_statistics(torch.tensor([2.0, 2.0, 0.0, 0.0]))["perplexity"].item()
+    2.0
+    """
+    share = counts.double() / counts.double().sum(dim=-1, keepdim=True)
+    entropy = -torch.special.xlogy(share, share).sum(dim=-1) / math.log(2)
+    return {
+        "entropy": entropy.float(),
+        "perplexity": torch.exp2(entropy).float(),
+        "usage": (counts > 0).float().mean(dim=-1),
+    }
+
+
+class ResidualVectorQuantizer(nn.Module):
+    """K codebooks applied in sequence, learned by moving averages.
+
+    Args:
+        dim: D, width of a latent.
+        num_codebooks: K.
+        codebook_size: N, entries per codebook.
+        decay: of the moving averages, per step.
+        kmeans_init: start each codebook by k-means on the first training batch; otherwise from
+            random entries.
+        kmeans_iters: iterations of that.
+        dead_code_threshold: an entry whose average count falls below this is replaced by a random
+            latent of the batch; 0 never replaces.
+        dead_code_unit: ``"mean"``: the threshold is a share of the mean count per entry, whatever
+            the batch; ``"count"``: it is a number of latents per step (and process).
+        codebook_dropout: train with a random number of codebooks per step, 1 to K.
+        seed: of ``generator``, from which k-means, restarts and codebook dropout draw.
+
+    ``bypass = True`` passes latents through untouched: the first steps of an autoencoder are
+    better spent without quantization. It is not part of the state: whoever sets it, by step
+    number, sets it again after a restart.
+
+    Everything else that training changes is in the state dict, the generator included, so a run
+    continues exactly. Source: SoundStream (arXiv:2107.03312), section III-C.
+    """
+
+    restarts: Tensor
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_codebooks: int,
+        codebook_size: int,
+        decay: float = 0.99,
+        kmeans_init: bool = True,
+        kmeans_iters: int = 50,
+        dead_code_threshold: float = 0.3,
+        dead_code_unit: Literal["mean", "count"] = "mean",
+        codebook_dropout: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        _check_sizes(num_codebooks, codebook_size, kmeans_iters)
+        _check_averages(decay, dead_code_threshold, dead_code_unit)
+        self.dim = dim
+        self.codebook_size = codebook_size
+        self.codebook_dropout = codebook_dropout
+        self.generator = torch.Generator().manual_seed(seed)
+        self.bypass = False
+        self.active_codebooks = num_codebooks
+        books = [
+            Codebook(
+                dim=dim,
+                size=codebook_size,
+                decay=decay,
+                kmeans_init=kmeans_init,
+                kmeans_iters=kmeans_iters,
+                dead_code_threshold=dead_code_threshold,
+                dead_code_unit=dead_code_unit,
+                generator=self.generator,
+            )
+            for _ in range(num_codebooks)
+        ]
+        self.codebooks = cast("Sequence[Codebook]", nn.ModuleList(books))
+        self.register_buffer("restarts", torch.zeros(num_codebooks, dtype=torch.int64))
+        self.register_load_state_dict_pre_hook(_fill_training_state)
+
+    @property
+    def num_codebooks(self) -> int:
+        """K, all codebooks; ``active_codebooks`` of them are used to encode."""
+        return len(self.codebooks)
+
+    def forward(self, latents: Tensor) -> Quantized:
+        """Quantize latents [B, D, T]; in training mode also learn from them.
+
+        The loss pulls latents to their entries; the entries follow by averaging, not by gradient.
+        """
+        with torch.autocast(latents.device.type, enabled=False):
+            latents = latents.float()
+            if self.bypass:
+                return self._pass_through(latents)
+            return self._quantize(latents)
+
+    def _pass_through(self, latents: Tensor) -> Quantized:
+        batch, _, frames = latents.shape
+        codes = torch.zeros(
+            batch, self.active_codebooks, frames, dtype=torch.int64, device=latents.device
+        )
+        zero = latents.new_zeros(())
+        return Quantized(latents=latents, codes=codes, commitment_loss=zero, bandwidth=self.bits())
+
+    def _quantize(self, latents: Tensor) -> Quantized:
+        batch, dim, frames = latents.shape
+        flat = latents.transpose(1, 2).reshape(-1, dim)
+        residual, losses, codes = flat, [], []
+        used = self._draw_num_codebooks() if self.training else self.active_codebooks
+        for k in range(used):
+            indices, entries = self._step(k, residual.detach())
+            losses.append(F.mse_loss(residual, entries))
+            codes.append(indices.view(batch, frames))
+            residual = residual - entries
+        total = (flat - residual).detach().view(batch, frames, dim).transpose(1, 2)
+        return Quantized(
+            latents=latents + (total - latents).detach(),
+            codes=torch.stack(codes, dim=1),
+            commitment_loss=torch.stack(losses).mean(),
+            bandwidth=self.bits(used),
+        )
+
+    def _step(self, k: int, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [M] and entries [M, D] of one codebook, before it learns from this batch."""
+        codebook = self.codebooks[k]
+        if self.training and not codebook.is_inited:
+            codebook.start(residual, self.generator)
+        indices = codebook.encode(residual)
+        entries = codebook.decode(indices)
+        if self.training:
+            self.restarts[k] += codebook.update(residual, indices, self.generator)
+        return indices, entries
+
+    def _draw_num_codebooks(self) -> int:
+        if not self.codebook_dropout:
+            return self.active_codebooks
+        return int(torch.randint(1, self.active_codebooks + 1, (), generator=self.generator))
+
+    @torch.no_grad()
+    def start(self, latents: Tensor) -> None:
+        """Run k-means of every codebook on latents [B, D, T], better many more than one batch.
+
+        Without this call the first training batch serves, which is small for large codebooks.
+        """
+        residual = latents.float().transpose(1, 2).reshape(-1, self.dim)
+        for codebook in self.codebooks:
+            codebook.start(residual, self.generator)
+            residual = residual - codebook.decode(codebook.encode(residual))
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor) -> Tensor:
+        """Map latents [B, D, T] to codes int64 [B, K, T] of the active codebooks."""
+        batch, dim, frames = latents.shape
+        with torch.autocast(latents.device.type, enabled=False):
+            residual = latents.float().transpose(1, 2).reshape(-1, dim)
+            codes = []
+            for codebook in self.codebooks[: self.active_codebooks]:
+                indices = codebook.encode(residual)
+                residual = residual - codebook.decode(indices)
+                codes.append(indices.view(batch, frames))
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Map codes int64 [B, K', T] to latents float [B, D, T]; K' may be fewer than all."""
+        total = self.codebooks[0].decode(codes[:, 0])
+        for k in range(1, codes.shape[1]):
+            total = total + self.codebooks[k].decode(codes[:, k])
+        return total.transpose(1, 2)
+
+    def bits(self, num_codebooks: int | None = None) -> float:
+        """Bits per frame of so many codebooks; of the active ones by default."""
+        return (num_codebooks or self.active_codebooks) * math.log2(self.codebook_size)
+
+    def usage(self) -> dict[str, Tensor]:
+        """Statistics per codebook, float [K] each, from the moving average of the counts.
+
+        ``entropy`` (bits), ``perplexity``, ``usage`` (share of entries with at least 1 % of the
+        mean count) and ``restarts`` (entries replaced since the beginning).
+        """
+        counts = torch.stack([codebook.cluster_size for codebook in self.codebooks])
+        alive = counts >= 0.01 * counts.mean(dim=1, keepdim=True)
+        statistics = code_statistics(counts) | {"usage": alive.float().mean(dim=1)}
+        return statistics | {"restarts": self.restarts.float()}
+
+    def get_extra_state(self) -> Tensor:
+        """State of the generator, uint8, so that it can sit among the tensors of a checkpoint."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore `get_extra_state`."""
+        self.generator.set_state(state.cpu())
+
+
+def _fill_training_state(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: object
+) -> None:
+    """Keep the present generator and restart counts when a state dict was made for inference only.
+
+    They do not change what a codec computes, and published codecs do not have them.
+    """
+    assert isinstance(module, ResidualVectorQuantizer)
+    own: Mapping[str, Tensor] = {
+        "restarts": module.restarts,
+        "_extra_state": module.get_extra_state(),
+    }
+    for name, value in own.items():
+        state_dict.setdefault(prefix + name, value)
+
+
+def _check_sizes(num_codebooks: int, codebook_size: int, kmeans_iters: int) -> None:
+    if num_codebooks < 1:
+        raise ValueError(f"num_codebooks must be at least 1, got {num_codebooks}")
+    if codebook_size < 2:
+        raise ValueError(
+            f"codebook_size must be at least 2, got {codebook_size}: one code carries no bits"
+        )
+    if kmeans_iters < 1:
+        raise ValueError(f"kmeans_iters must be at least 1, got {kmeans_iters}")
+
+
+def _check_averages(decay: float, threshold: float, unit: str) -> None:
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay must be in [0, 1), got {decay}")
+    if unit not in ("mean", "count"):
+        raise ValueError(f"dead_code_unit must be 'mean' or 'count', got {unit!r}")
+    if threshold < 0:
+        raise ValueError(f"dead_code_threshold must not be negative, got {threshold}")
+    if unit == "mean" and threshold >= 1:
+        raise ValueError(
+            f"dead_code_threshold {threshold} is a share of the mean count and must be below 1, "
+            "or even average entries would restart; for a number of latents set "
+            "dead_code_unit='count'"
+        )
