@@ -2,27 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from audiogen.lm.transformer import Block, KeyValueCache, TextMask, init_normal, sinusoid
+from audiogen.lm.transformer import Block, TextMask, init_normal, sinusoid
 from audiogen.tokens.patterns import align_logits, build_sequence, check_delays, delay_layout
 
 INITS = ("complete", "reference")
-
-
-@dataclass
-class DecodingState:
-    """What a `TokenLM` remembers between two steps of one generation."""
-
-    memories: list[tuple[Tensor, Tensor]]  # per layer, text keys and values [B, H, L, D / H]
-    mask: TextMask | None
-    max_steps: int
-    caches: list[KeyValueCache] = field(default_factory=list)
-    position: int = 0  # steps read so far
 
 
 class TokenLM(nn.Module):
@@ -86,16 +74,15 @@ class TokenLM(nn.Module):
             "position_scale": position_scale,
             "init": init,
         }
-        self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
+        self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
+        self.dim, self.num_heads = dim, num_heads
         self.delays: list[int] = self.config["delays"]
         self.special_token = codebook_size
         self.position_scale = position_scale
         self.text_projection = nn.Linear(text_dim, dim)
         self.embedding = nn.Embedding(num_codebooks * (codebook_size + 1), dim)
-        self.blocks = nn.ModuleList(
-            Block(dim=dim, num_heads=num_heads, hidden_scale=hidden_scale, dropout=dropout)
-            for _ in range(num_layers)
-        )
+        layer = {"dim": dim, "num_heads": num_heads, "hidden_scale": hidden_scale}
+        self.blocks = nn.ModuleList(Block(**layer, dropout=dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, num_codebooks * codebook_size, bias=False)
         offsets = torch.arange(num_codebooks)[:, None] * (codebook_size + 1)
@@ -117,9 +104,14 @@ class TokenLM(nn.Module):
             generator=generator,
         )
         init_normal(self.head.weight, std=std, generator=generator)
-        for depth, block in enumerate(self._layers()):
+        for depth, block in enumerate(self.layers):
             in_proj = self.config["init"] == "complete"
             block.reset_parameters(depth, in_proj=in_proj, generator=generator)
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, in order."""
+        return cast(list[Block], list(self.blocks))
 
     def project_text(self, states: Tensor, mask: Tensor) -> Tensor:
         """Bring text states [B, L, text_dim] to the LM's width.
@@ -144,11 +136,10 @@ class TokenLM(nn.Module):
             float [B, K, S, N] logits.
         """
         mask = TextMask.of(text_mask)
-        x = self._embed(sequence, start=0)
-        for block in self._layers():
+        x = self.embed(sequence)
+        for block in self.layers:
             x = block(x, block.cross_attention.memory(text), mask)
-        logits = self.head(self.norm(x)).unflatten(-1, (self.num_codebooks, self.codebook_size))
-        return logits.transpose(1, 2)
+        return self.to_logits(x)
 
     def predict(
         self, codes: Tensor, states: Tensor, mask: Tensor | None = None, *, complete: bool = False
@@ -173,47 +164,12 @@ class TokenLM(nn.Module):
         logits, valid = align_logits(self(sequence, states, mask), layout)
         return logits, valid.expand(codes.shape)
 
-    def start(self, text: Tensor, text_mask: Tensor | None, *, max_steps: int) -> DecodingState:
-        """Prepare step-by-step reading of up to ``max_steps`` steps.
-
-        Args:
-            text: float [B, L, D], projected; its keys and values are computed here, once.
-            text_mask: as in `forward`.
-            max_steps: the longest sequence the cache must hold.
-        """
-        memories = [block.cross_attention.memory(text) for block in self._layers()]
-        return DecodingState(memories=memories, mask=TextMask.of(text_mask), max_steps=max_steps)
-
-    def advance(self, sequence: Tensor, state: DecodingState) -> Tensor:
-        """Read the next steps and predict the one behind them.
-
-        Args:
-            sequence: int64 [R, K, s], the steps that follow those ``state`` has seen. R may exceed
-                the rows of the text: the rows behind it have no caption.
-            state: from `start`; changed in place.
+    def embed(self, sequence: Tensor, *, start: int = 0) -> Tensor:
+        """Sum the code embeddings of int64 [B, K, S], the first at step ``start``; add positions.
 
         Returns:
-            float32 [R, K, N] logits.
+            float [B, S, D].
         """
-        x = self._embed(sequence, start=state.position)
-        if not state.caches:
-            state.caches = [self._new_cache(len(x), state.max_steps) for _ in self.blocks]
-        for block, memory, cache in zip(self._layers(), state.memories, state.caches, strict=True):
-            x = block(x, memory, state.mask, cache)
-        state.position += sequence.shape[-1]
-        logits = self.head(self.norm(x[:, -1])).float()
-        return logits.unflatten(-1, (self.num_codebooks, self.codebook_size))
-
-    def _new_cache(self, rows: int, max_steps: int) -> KeyValueCache:
-        weight = self.head.weight
-        # Attention of one query is about three times slower in bfloat16 than in float32 on a CPU.
-        dtype = torch.float32 if weight.device.type == "cpu" else weight.dtype
-        heads = self.config["num_heads"]
-        like = torch.empty(rows, heads, 0, self.dim // heads, dtype=dtype, device=weight.device)
-        return KeyValueCache(like=like, max_steps=max_steps)
-
-    def _embed(self, sequence: Tensor, *, start: int) -> Tensor:
-        """Map int64 [B, K, S] to float [B, S, D]: the sum over codebooks, plus positions."""
         if sequence.ndim != 3 or sequence.shape[1] != self.num_codebooks:
             raise ValueError(
                 f"expected a sequence [B, {self.num_codebooks}, S] of codes, "
@@ -223,8 +179,10 @@ class TokenLM(nn.Module):
         positions = torch.arange(start, start + sequence.shape[-1], device=x.device)
         return x + (self.position_scale * sinusoid(positions, self.dim)).to(x.dtype)
 
-    def _layers(self) -> list[Block]:
-        return [block for block in self.blocks if isinstance(block, Block)]
+    def to_logits(self, x: Tensor) -> Tensor:
+        """Map the residual stream [B, S, D] to logits [B, K, S, N]."""
+        logits = self.head(self.norm(x)).unflatten(-1, (self.num_codebooks, self.codebook_size))
+        return logits.transpose(1, 2)
 
 
 def _check_shape(*, codebook_size: int, dim: int, num_heads: int, layers: int) -> None:

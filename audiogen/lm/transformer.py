@@ -48,16 +48,20 @@ class TextMask:
 class KeyValueCache:
     """Keys and values of one layer, in buffers allocated once for the longest sequence."""
 
-    def __init__(self, *, like: Tensor, max_steps: int) -> None:
-        """Take rows, heads, head width, dtype and device from keys ``like`` [R, H, s, d]."""
-        rows, heads, _, width = like.shape
-        self.keys = like.new_empty(rows, heads, max_steps, width)
-        self.values = torch.empty_like(self.keys)
+    def __init__(self, keys: Tensor) -> None:
+        """Take the buffer of the keys, [R, H, S, d], and allocate one of the same kind."""
+        self.keys = keys
+        self.values = torch.empty_like(keys)
         self.length = 0
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store [R, H, s, d] behind what is there; return views of all that is filled."""
         end = self.length + keys.shape[2]
+        if end > self.keys.shape[2]:
+            raise ValueError(
+                f"the cache holds {self.keys.shape[2]} steps, got a sequence of {end}: "
+                f"start with a larger max_steps"
+            )
         self.keys[:, :, self.length : end] = keys
         self.values[:, :, self.length : end] = values
         self.length = end
@@ -93,7 +97,7 @@ class SelfAttention(Attention):
         queries, keys, values = (self.split_heads(part) for part in self.in_proj(x).chunk(3, -1))
         if cache is not None:
             keys, values = cache.append(keys, values)
-            queries = queries.to(keys.dtype)
+            queries = queries.to(keys.dtype)  # a cache may be wider than the model
         mask, is_causal = _causality(queries.shape[2], keys.shape[2], x.device)
         attended = F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, is_causal=is_causal
@@ -121,12 +125,12 @@ class CrossAttention(Attention):
     def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: TextMask | None) -> Tensor:
         """Map float [B, S, D] to [B, S, D]; exactly zero for a row whose text is all masked."""
         dim = x.shape[-1]
-        queries = self.split_heads(F.linear(x, self.in_proj.weight[:dim]))
         keys, values = memory
+        queries = self.split_heads(F.linear(x, self.in_proj.weight[:dim])).to(keys.dtype)
         attended = F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=None if mask is None else mask.attend
         )
-        output = self.merge_heads(attended)
+        output = self.merge_heads(attended.to(x.dtype))
         return output if mask is None else output.where(mask.present, 0)
 
 

@@ -1,0 +1,112 @@
+"""Choosing codes from logits: temperature, top-k, top-p, and a race that needs no global stream.
+
+Source: top-k arXiv:1805.04833, nucleus (top-p) arXiv:1904.09751; the race is the Gumbel-max trick
+written with exponential variables.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def check_sampling(*, temperature: float, top_k: int, top_p: float) -> None:
+    """Refuse settings that describe no distribution.
+
+    Raises:
+        ValueError: if temperature or top_k is negative, or top_p is outside [0, 1].
+    """
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0 (0 is greedy), got {temperature}")
+    if top_k < 0:
+        raise ValueError(f"top_k must be at least 0 (0 keeps every code), got {top_k}")
+    if not 0 <= top_p <= 1:
+        raise ValueError(f"top_p must be in [0, 1] (0 turns it off), got {top_p}")
+
+
+def filter_probabilities(
+    logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 0.0
+) -> Tensor:
+    """Turn logits into the distribution to draw from.
+
+    Args:
+        logits: float [..., N].
+        temperature: positive; divides the logits.
+        top_k: keep the k most likely codes and those as likely as the k-th; 0 keeps all, as does
+            any k of N or more.
+        top_p: keep the most likely codes until their sum exceeds it; 0 turns it off. When it is
+            on, ``top_k`` is not used, as in the reference.
+
+    Returns:
+        float32 [..., N], summing to 1.
+    """
+    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    if top_p > 0:
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(dim=-1) - ordered
+        kept = torch.zeros_like(ordered).scatter(-1, order, ordered.where(before <= top_p, 0))
+    elif 0 < top_k < logits.shape[-1]:
+        least = probabilities.topk(top_k, dim=-1).values[..., -1:]
+        kept = probabilities.where(probabilities >= least, 0)
+    else:
+        return probabilities
+    return kept / kept.sum(dim=-1, keepdim=True)
+
+
+def race(probabilities: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Draw one code per row: the largest p / e, where e is exponentially distributed.
+
+    Item ``i`` consumes K * N draws of ``generators[i]`` and nothing else, so what it gets does not
+    depend on the items beside it.
+
+    Args:
+        probabilities: float [B, K, N]; rows need not sum to 1.
+        generators: B sources of randomness. Ones on the CPU give the same draws whatever device
+            the probabilities are on.
+
+    Returns:
+        int64 [B, K]; code ``n`` with a chance proportional to ``probabilities[..., n]``.
+    """
+    if len(generators) != len(probabilities):
+        raise ValueError(
+            f"expected one generator per item: batch of {len(probabilities)}, "
+            f"got {len(generators)} generators"
+        )
+    noise = torch.stack(
+        [
+            torch.empty(probabilities.shape[1:], device=generator.device).exponential_(
+                generator=generator
+            )
+            for generator in generators
+        ]
+    )
+    # An exact zero is possible, and 0 / 0 would win the race as NaN.
+    noise = noise.clamp_(min=torch.finfo(noise.dtype).tiny)
+    return (probabilities / noise.to(probabilities.device)).argmax(dim=-1)
+
+
+def sample_codes(
+    logits: Tensor,
+    *,
+    generators: Sequence[torch.Generator] | None,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 0.0,
+) -> Tensor:
+    """Choose one code per codebook.
+
+    Args:
+        logits: float [B, K, N].
+        generators: one per item; None takes the most likely code, the first of equals.
+        temperature: 0 takes the most likely code too, without consuming draws.
+        top_k: as in `filter_probabilities`.
+        top_p: as in `filter_probabilities`.
+
+    Returns:
+        int64 [B, K].
+    """
+    check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    if generators is None or temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities = filter_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    return race(probabilities, generators)
