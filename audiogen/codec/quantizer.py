@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiogen.codec.codebook import Codebook
+from audiogen.codec.codebook import Codebook, same_on_ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +140,7 @@ class ResidualVectorQuantizer(nn.Module):
         batch, dim, frames = latents.shape
         flat = latents.transpose(1, 2).reshape(-1, dim)
         residual, losses, codes = flat, [], []
-        used = self._draw_num_codebooks() if self.training else self.active_codebooks
+        used = self._draw_num_codebooks(latents.device)
         for k in range(used):
             indices, entries = self._step(k, residual.detach())
             losses.append(F.mse_loss(residual, entries))
@@ -165,10 +165,11 @@ class ResidualVectorQuantizer(nn.Module):
             self.restarts[k] += codebook.update(residual, indices, self.generator)
         return indices, entries
 
-    def _draw_num_codebooks(self) -> int:
-        if not self.codebook_dropout:
+    def _draw_num_codebooks(self, device: torch.device) -> int:
+        if not (self.codebook_dropout and self.training):
             return self.active_codebooks
-        return int(torch.randint(1, self.active_codebooks + 1, (), generator=self.generator))
+        drawn = torch.randint(1, self.active_codebooks + 1, (1,), generator=self.generator)
+        return int(same_on_ranks(drawn.to(device)))  # the codebooks' averages are collective
 
     @torch.no_grad()
     def start(self, latents: Tensor) -> None:

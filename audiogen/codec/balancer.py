@@ -1,0 +1,129 @@
+"""Gradient balancing: weights that mean shares of the gradient, whatever the scale of a loss.
+
+Source: EnCodec (arXiv:2210.13438), section 3.4, "Balancer".
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class Balancer(nn.Module):
+    """Sends each loss back through the generator's output with a gradient of a fixed norm.
+
+    With g_i the gradient of loss i with respect to the output, and <|g_i|> a moving average of its
+    norm, the output receives sum_i total_norm * w_i / (sum_j w_j) * g_i / <|g_i|>.
+
+    Args:
+        weights: per loss; a loss of weight 4 pulls four times as hard as one of weight 1.
+        balance: False sends sum_i w_i * g_i instead.
+        total_norm: of the sum, were all gradients parallel.
+        decay: of the moving average, per call.
+        per_item: the norm is the mean over the batch of the norms per item, not the norm of the
+            whole gradient.
+        equalize_items: divide each item's gradient by its own norm rather than by the average.
+            Loud items otherwise drown quiet ones. See ``item_weights`` of `backward`.
+        epsilon: against division by zero.
+
+    The moving averages are in the state dict; with several processes they are over all of them.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        *,
+        balance: bool = True,
+        total_norm: float = 1.0,
+        decay: float = 0.999,
+        per_item: bool = True,
+        equalize_items: bool = False,
+        epsilon: float = 1e-12,
+    ) -> None:
+        super().__init__()
+        if not weights or min(weights.values()) < 0 or sum(weights.values()) == 0:
+            raise ValueError(f"weights must be non-negative and not all zero, got {dict(weights)}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1), got {decay}")
+        if equalize_items and not balance:
+            raise ValueError("equalize_items=True needs balance=True")
+        self.weights = dict(weights)
+        self.balance = balance
+        self.total_norm = total_norm
+        self.decay = decay
+        self.per_item = per_item
+        self.equalize_items = equalize_items
+        self.epsilon = epsilon
+        for name in weights:
+            # [discounted sum of norms, discounted count]: their ratio is the unbiased average
+            self.register_buffer(f"norm_{name}", torch.zeros(2))
+
+    def backward(
+        self,
+        losses: Mapping[str, Tensor],
+        output: Tensor,
+        *,
+        item_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Back-propagate the balanced gradient through ``output``.
+
+        Args:
+            losses: scalars that depend on ``output``; any subset of those with a weight.
+            output: float [B, ...], the generator's output, part of its graph.
+            item_weights: float [B], with ``equalize_items`` only: relative size of the items'
+                gradients, for example the root of their RMS.
+
+        Returns:
+            The loss that was in effect, sum_i scale_i * loss_i, detached.
+        """
+        self._check(losses, item_weights)
+        share = sum(self.weights[name] for name in losses)
+        total = torch.zeros_like(output)
+        effective = output.new_zeros(())
+        for name, loss in losses.items():
+            (gradient,) = torch.autograd.grad(loss, [output], retain_graph=True)
+            norms = gradient.flatten(1).norm(dim=1)
+            average = self._update_average(name, norms if self.per_item else gradient.norm())
+            weight = self.weights[name]
+            scale: Tensor | float = weight
+            if self.balance:
+                scale = weight / share * self.total_norm / (self.epsilon + average)
+            if self.equalize_items:
+                gradient = self._equalize(gradient, norms, item_weights)
+                total += gradient * (weight / share * self.total_norm)
+            else:
+                total += gradient * scale
+            effective = effective + scale * loss.detach()
+        output.backward(total)
+        return effective
+
+    def average_norms(self) -> dict[str, float]:
+        """Moving average of each loss's gradient norm, so far; NaN before the first call."""
+        buffers = {name: self.get_buffer(f"norm_{name}") for name in self.weights}
+        return {name: float(value[0] / value[1]) for name, value in buffers.items()}
+
+    def _update_average(self, name: str, norm: Tensor) -> Tensor:
+        state = self.get_buffer(f"norm_{name}")
+        sample = torch.stack([norm.sum(), norm.new_tensor(float(norm.numel()))])
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(sample)
+        state.mul_(self.decay)
+        state[0] += sample[0] / sample[1]
+        state[1] += 1
+        return state[0] / state[1]
+
+    def _equalize(self, gradient: Tensor, norms: Tensor, item_weights: Tensor | None) -> Tensor:
+        weights = torch.ones_like(norms) if item_weights is None else item_weights.to(norms)
+        factors = weights / weights.mean() / (self.epsilon + norms)
+        return gradient * factors.view(-1, *[1] * (gradient.ndim - 1))
+
+    def _check(self, losses: Mapping[str, Tensor], item_weights: Tensor | None) -> None:
+        unknown = sorted(losses.keys() - self.weights.keys())
+        if unknown or not losses:
+            raise ValueError(
+                f"losses must be among {sorted(self.weights)}, got {sorted(losses)}: "
+                "give a new loss a weight, or leave it out"
+            )
+        if item_weights is not None and not self.equalize_items:
+            raise ValueError("item_weights needs equalize_items=True")
