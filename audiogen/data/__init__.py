@@ -1,0 +1,1 @@
+"""From raw sound to examples: manifests, crops of sound, shards of codes."""
