@@ -13,7 +13,6 @@ import soundfile
 import torch
 from torch import Tensor
 
-
 # An mp3 frame borrows bits from those before it: decoded from a seek on, the first frames come out
 # wrong (by up to full scale in real files). Ten frames of 1152 samples ahead cure it.
 MP3_LEAD = 10 * 1152

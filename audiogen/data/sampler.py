@@ -96,7 +96,7 @@ class EpochSampler(Sampler[int]):
 
 
 def nth_of_pass(index: int, *, count: int, seed: int) -> int:
-    """Which of ``count`` things item ``index`` shows: each pass shows all of them, in a new order."""
+    """Which of ``count`` things item ``index`` shows: each pass shows all, in a new order."""
     generation, place = divmod(index, count)
     return int(_order_of_pass(count, seed, generation)[place])
 
