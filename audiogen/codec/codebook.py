@@ -134,12 +134,16 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def start(self, latents: Tensor, generator: torch.Generator) -> None:
-        """Set the entries by k-means on float [M, D]."""
+        """Set the entries by k-means on float [M, D].
+
+        The sums start as entry times count. The reference starts them as the entry alone, which
+        its next average divides by the count: the codebook shrinks towards zero at the first step.
+        """
         means = draw_rows(latents, self.size, generator)
         means, counts = kmeans(latents, means, iterations=self.kmeans_iters)
         self.embed.copy_(same_on_ranks(means))
-        self.embed_avg.copy_(self.embed)
         self.cluster_size.copy_(same_on_ranks(counts))
+        self.embed_avg.copy_(self.embed * self.cluster_size[:, None])
         self.inited.fill_(1)
 
     @torch.no_grad()
