@@ -14,7 +14,7 @@ from audiogen.text import check_captions
 logger = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "spiece.model"]
+FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "*token*", "spiece.model"]
 
 
 class TextEncoderError(OSError):
