@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -118,6 +119,16 @@ class Codec(nn.Module):
             dead_code_unit=dead_code_unit,
             codebook_dropout=codebook_dropout,
         )
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "Codec":
+        """Load the codec of a codec folder, a model folder or a model of the hub, by its id.
+
+        On the CPU and in eval mode; for the errors see `audiogen.checkpoint.load_codec`.
+        """
+        from audiogen.checkpoint import load_codec  # upwards, so not at the top of the file
+
+        return load_codec(source)
 
     @property
     def config(self) -> dict[str, Any]:

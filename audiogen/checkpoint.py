@@ -1,0 +1,219 @@
+"""Our model folder <-> models: config.json + safetensors; no pickle, no Hydra.
+
+A folder holds `config.json` (format, version, the constructor arguments of every part, the
+codec's fingerprint, size and sha256 of each tensor file), `codec.safetensors` and, for a whole
+model, `lm.safetensors` and `text.safetensors` (absent when the text encoder is an outside
+network such as T5, which is named in config.json), and a model card `README.md`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from audiogen.codec.model import Codec
+from audiogen.folder import restore_folder
+from audiogen.hub import resolve
+from audiogen.layout import CheckpointError, load_strict, read_config, read_tensors, write_folder
+from audiogen.lm.model import TokenLM
+from audiogen.text import TextEncoder, build_text_encoder
+
+__all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """The parts of a loaded model folder."""
+
+    text: TextEncoder
+    lm: TokenLM
+    codec: Codec
+    max_duration: float  # seconds; the longest window the language model was trained on
+    config: Mapping[str, Any]  # config.json as read
+
+
+def save_codec(
+    codec: Codec, folder: str | Path, *, card: Mapping[str, object] | None = None
+) -> Path:
+    """Write ``codec`` alone as a model folder, whole or not at all; see `save_model`."""
+    config = {
+        "format": "audiogen-codec",
+        "codec": codec.config,
+        "codec_hash": codec.fingerprint(),
+    }
+    modules = {"codec.safetensors": codec}
+    return write_folder(Path(folder), config, modules, card=card, facts=_facts(codec))
+
+
+def save_model(
+    folder: str | Path,
+    *,
+    text: TextEncoder,
+    lm: TokenLM,
+    codec: Codec,
+    max_duration: float = 10.0,
+    card: Mapping[str, object] | None = None,
+) -> Path:
+    """Write a whole model; a process killed half way leaves the old folder, never a mix.
+
+    Args:
+        folder: new, empty, or a model folder, whose other files (notes, a T5 folder) are kept.
+        text: its tensors are written only if it learns with the language model.
+        lm: the language model.
+        codec: whose codes the language model was trained on.
+        max_duration: seconds, the longest window the language model was trained on.
+        card: what the model card says; see `audiogen.card.check_card`.
+
+    Raises:
+        ValueError: if ``folder`` holds something that is not a model.
+    """
+    config = {
+        "format": "audiogen-model",
+        "codec": codec.config,
+        "codec_hash": codec.fingerprint(),
+        "lm": lm.config,
+        "text": text.config,
+        "max_duration": float(max_duration),
+    }
+    modules: dict[str, nn.Module] = {"codec.safetensors": codec, "lm.safetensors": lm}
+    if text.trainable and isinstance(text, nn.Module):
+        modules["text.safetensors"] = text
+    facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": text.config}
+    return write_folder(Path(folder), config, modules, card=card, facts=facts)
+
+
+def load_codec(source: str | Path) -> Codec:
+    """Read the codec of a codec folder or of a whole model, on the CPU, in eval mode.
+
+    Args:
+        source: a folder, or a hub id.
+
+    Raises:
+        FileNotFoundError: if the folder or a file of it is missing.
+        CheckpointError: if it is not a model folder, is damaged, or its codec is not the one
+            the folder was saved with.
+    """
+    folder = find_folder(source)
+    config = read_config(folder)
+    state = read_tensors(folder, config, "codec.safetensors")
+    codec = _build(Codec, config["codec"], folder)
+    load_strict(codec, state, source=folder / "codec.safetensors")
+    found = codec.fingerprint()
+    if found != config["codec_hash"]:
+        raise CheckpointError(
+            f"{folder}: codec.safetensors is not the codec this model was made with: config.json "
+            f"says {config['codec_hash'][:12]}, the file is {found[:12]}. "
+            "Copy the whole folder again; its files belong together"
+        )
+    return codec.eval()
+
+
+def load_model(
+    source: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    text_encoder: str | Path | None = None,
+) -> Model:
+    """Read a whole model, in eval mode; strict, as `load_codec` is.
+
+    Args:
+        source: a folder that `save_model` wrote, or a hub id.
+        device: where the parts are put.
+        dtype: of the language model; None keeps the stored one, except that half precision
+            becomes float32 on the CPU. The codec and the text encoder stay float32.
+        text_encoder: where an outside text encoder is read from, instead of the name in
+            config.json; a relative name is first looked for inside the folder.
+    """
+    folder = find_folder(source)
+    config = read_config(folder)
+    if config["format"] != "audiogen-model":
+        raise CheckpointError(
+            f"{folder} holds a codec only: load it with Codec.from_pretrained, or give the folder "
+            "of a whole model"
+        )
+    codec = load_codec(folder)
+    state = read_tensors(folder, config, "lm.safetensors")
+    lm = _build(TokenLM, config["lm"], folder)
+    load_strict(lm, state, source=folder / "lm.safetensors")
+    text = _load_text(folder, config, text_encoder)
+    if isinstance(text, nn.Module):
+        text.to(device).eval()
+    return Model(
+        text=text,
+        lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, torch.device(device))).eval(),
+        codec=codec.to(device),
+        max_duration=float(config["max_duration"]),
+        config=config,
+    )
+
+
+def find_folder(source: str | Path) -> Path:
+    """Return the folder of a path or hub id, bringing back one whose replacement was killed."""
+    restore_folder(Path(source).expanduser())
+    return resolve(source)
+
+
+def _build(build: Callable[..., Part], keywords: Mapping[str, Any], folder: Path) -> Part:
+    """Construct a part without drawing the weights that are about to be replaced."""
+    try:
+        with torch.random.fork_rng(devices=[]), _NoInit():
+            return build(**keywords)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: config.json describes a part that cannot be built here: {error}"
+        ) from error
+
+
+class _NoInit(TorchFunctionMode):
+    """Makes the slow in-place draws of initializers do nothing (a minute for 2 billion weights)."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _facts(codec: Codec) -> dict[str, object]:
+    return {
+        "sample rate": f"{codec.sample_rate} Hz, {codec.channels} channel(s)",
+        "frame rate": f"{codec.frame_rate:g} Hz",
+        "codebooks": f"{codec.num_codebooks} of {codec.codebook_size} codes",
+        "codec hash": codec.fingerprint(),
+    }
+
+
+def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | None) -> TextEncoder:
+    """Rebuild the text encoder; its tensors lie in the folder or, for T5, where its name says."""
+    keywords = dict(config["text"])
+    if "name" in keywords:
+        name = str(override or keywords["name"])
+        inside = folder / name
+        keywords["name"] = str(inside) if inside.is_dir() else name
+    elif override is not None:
+        raise CheckpointError(
+            f"the {keywords.get('_type')} text encoder of {folder} is part of the model and cannot "
+            "be read from elsewhere: leave text_encoder out"
+        )
+    text = _build(build_text_encoder, {"config": keywords}, folder)
+    if "text.safetensors" in config["files"] and isinstance(text, nn.Module):
+        state = read_tensors(folder, config, "text.safetensors")
+        load_strict(text, state, source=folder / "text.safetensors")
+    return text
+
+
+def _kept_dtype(state: Mapping[str, Tensor], device: torch.device) -> torch.dtype:
+    stored = next(value.dtype for value in state.values() if value.is_floating_point())
+    return torch.float32 if device.type == "cpu" else stored

@@ -1,0 +1,211 @@
+"""The layout of a model folder: config.json, tensor files, a model card; no model is known here.
+
+config.json holds the format, its version, the constructor arguments of every part, the card, and
+size and sha256 of each tensor file. Files are safetensors: nothing in a folder can run code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from audiogen.card import check_card, render_card
+from audiogen.folder import replace_folder
+from audiogen.hub import PUBLISHED_FILES
+
+VERSION = 1  # raised with every change of the layout
+OLDEST_READER = 1  # the oldest VERSION whose reader still understands what is written here
+CODEC_KEYS = ("codec", "codec_hash", "card", "files")
+REQUIRED = {  # by format
+    "audiogen-codec": CODEC_KEYS,
+    "audiogen-model": (*CODEC_KEYS, "lm", "text", "max_duration"),
+}
+OWN_FILES = (
+    "config.json",
+    "README.md",
+    "codec.safetensors",
+    "lm.safetensors",
+    "text.safetensors",
+)
+
+
+class CheckpointError(ValueError):
+    """A model folder that cannot be read as what it says it is."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check config.json; raises as `load_codec` does."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file: give the folder that holds its config.json")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(_no_config(folder))
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} is not JSON ({error}): the file is damaged, copy or save the model again"
+        ) from error
+    _check_format(path, config)
+    return config
+
+
+def read_tensors(folder: Path, config: Mapping[str, Any], name: str) -> dict[str, Tensor]:
+    """Read one tensor file whole; raises as `load_codec` does."""
+    path = folder / name
+    listed = config["files"].get(name)
+    if listed is None or not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing{'' if listed else ' and not listed in config.json'}: "
+            "copy or download the whole folder again"
+        )
+    size, expected = path.stat().st_size, listed["bytes"]
+    if size != expected:
+        raise CheckpointError(
+            f"{path} has {size} bytes instead of {expected}: it was cut short or is of another "
+            "model; copy or download the whole folder again"
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is not a safetensors file ({error}): copy or download it again"
+        ) from error
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: Path) -> None:
+    """Load tensors by name; every difference is listed at once.
+
+    Raises:
+        CheckpointError: naming missing, unexpected and mis-shaped keys.
+    """
+    own = _state(module)
+    shared = own.keys() & state.keys()
+    wrong = {
+        "missing": sorted(own.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - own.keys()),
+        "mis-shaped": [
+            f"{key} {list(state[key].shape)} instead of {list(own[key].shape)}"
+            for key in sorted(shared)
+            if state[key].shape != own[key].shape
+        ],
+    }
+    if any(wrong.values()):
+        found = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in wrong.items() if keys)
+        raise CheckpointError(
+            f"{source} does not fit the {type(module).__name__} of its config.json. {found}. "
+            "Was the file or the config changed by hand? Save the model again"
+        )
+    # Strictness is checked above; the call would refuse the training state that is not stored.
+    module.load_state_dict(dict(state), strict=False, assign=True)
+
+
+def write_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    modules: Mapping[str, nn.Module],
+    *,
+    card: Mapping[str, object] | None,
+    facts: Mapping[str, object],
+) -> Path:
+    """Write a model folder, whole or not at all; other files of an older one are kept.
+
+    Args:
+        folder: new, empty, or a model folder.
+        config: ``format`` and what it requires, less ``card`` and ``files``.
+        modules: file name -> the part whose tensors it holds.
+        card: see `audiogen.card.check_card`.
+        facts: see `audiogen.card.render_card`.
+
+    Raises:
+        ValueError: if ``folder`` holds something that is not a model.
+    """
+    _check_target(folder)
+    card = check_card(card)
+    header = {
+        "format": config["format"],
+        "version": VERSION,
+        "oldest_reader": OLDEST_READER,
+        "written_by": version("audiogen"),
+    }
+    files: dict[str, dict[str, Any]] = {}
+    with replace_folder(folder, owned=OWN_FILES) as staging:
+        for name, module in modules.items():
+            path = staging / name
+            save_file(_storable(module), path, metadata={"format": "pt"})
+            files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        filled = {**header, **config, "card": card, "files": files}
+        text = json.dumps(filled, indent=2, ensure_ascii=False)
+        (staging / "config.json").write_text(text + "\n", encoding="utf-8")
+        readme = render_card(card, facts, kind=config["format"])
+        (staging / "README.md").write_text(readme, encoding="utf-8")
+    return folder
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to replace anything but nothing, an empty folder or a model."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        read_config(folder)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"will not write a model over {folder}, which is not a model folder: "
+            "give a new or empty folder"
+        ) from error
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    """Tensors that decide what a model computes; the state of training generators does not."""
+    return {k: v for k, v in module.state_dict().items() if not k.endswith("_extra_state")}
+
+
+def _storable(module: nn.Module) -> dict[str, Tensor]:
+    """On the CPU, contiguous, and none sharing memory with another: what safetensors takes."""
+    return {name: value.detach().cpu().clone() for name, value in _state(module).items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _no_config(folder: Path) -> str:
+    published = [name for name in PUBLISHED_FILES if (folder / name).exists()]
+    if published:
+        return (
+            f"{folder} is in the published layout ({', '.join(published)}), which this version of "
+            "audiogen does not read yet: use a model saved by audiogen (config.json + safetensors)"
+        )
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:4]) or "nothing"
+    return (
+        f"{folder} is not a model folder: it has no config.json (it holds {found}). "
+        "Give the folder that save_pretrained or the training script wrote"
+    )
+
+
+def _check_format(path: Path, config: object) -> None:
+    kind = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or kind not in REQUIRED:
+        raise CheckpointError(
+            f"{path} is not of a model saved by audiogen: its format is {kind!r} instead of "
+            f"{' or '.join(map(repr, REQUIRED))}. Give another folder"
+        )
+    oldest = config.get("oldest_reader")
+    if not isinstance(oldest, int) or oldest > VERSION:
+        raise CheckpointError(
+            f"{path} is of layout version {config.get('version')!r} (written by audiogen "
+            f"{config.get('written_by')}), this audiogen reads up to version {VERSION}: update it"
+        )
+    missing = [key for key in REQUIRED[kind] if key not in config]
+    if missing:
+        raise CheckpointError(
+            f"{path} lacks {', '.join(missing)}: it was changed by hand or cut; "
+            "save the model again"
+        )

@@ -1,0 +1,165 @@
+"""The stages of a model joined: captions -> states, sound <-> codes, and the folder of all."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from audiogen.audio import resample
+from audiogen.checkpoint import save_model
+from audiogen.codec.model import Codec
+from audiogen.hub import upload
+from audiogen.lm.model import TokenLM
+from audiogen.settings import check_options
+from audiogen.text import TextEncoder
+
+
+class Stages:
+    """Text encoder, language model and codec; `audiogen.AudioGen` lets them generate.
+
+    Args:
+        text: captions to states.
+        lm: text and codes to codes.
+        codec: codes to sound; it is set to the language model's number of codebooks.
+        max_duration: seconds, the longest window the language model was trained on.
+        card: what is known about the model: licence, training data; see `audiogen.card`.
+
+    Raises:
+        ValueError: if the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        text: TextEncoder,
+        lm: TokenLM,
+        codec: Codec,
+        max_duration: float = 10.0,
+        card: Mapping[str, object] | None = None,
+    ) -> None:
+        _check_parts(text, lm, codec)
+        codec.set_num_codebooks(lm.num_codebooks)
+        self.text, self.lm, self.codec = text, lm.eval(), codec.eval()
+        if isinstance(text, nn.Module):
+            text.eval()
+        self.max_duration = float(max_duration)
+        self.card = dict(card or {})
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.codec.sample_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Code frames per second."""
+        return self.codec.frame_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where the language model is."""
+        return self.lm.head.weight.device
+
+    @torch.no_grad()
+    def condition(
+        self, descriptions: Sequence[str | None], *, padding: Literal["own", "batch"] = "own"
+    ) -> tuple[Tensor, Tensor]:
+        """Return captions as the language model's cross-attention sees them.
+
+        Args:
+            descriptions: B captions; None and "" mean "no caption".
+            padding: "own" attends to a caption's own positions, so a batch never changes an item;
+                "batch" attends to the zero vectors of the padding too, as the reference does.
+
+        Returns:
+            states: float [B, L, D], exactly zero behind a caption's end.
+            mask: bool [B, L], true where they are attended to.
+        """
+        check_options({"padding": padding})
+        states, mask = self.text.encode(descriptions)
+        mask = mask.to(self.device)
+        states = self.lm.project_text(states.to(self.device), mask)
+        return states, torch.ones_like(mask) if padding == "batch" else mask
+
+    @torch.no_grad()
+    def encode(self, waveform: Tensor, sample_rate: int) -> Tensor:
+        """Map float [B, C, T] or [C, T] at any rate and channel count to codes int64 [B, K, T]."""
+        batch = waveform[None] if waveform.ndim == 2 else waveform
+        if batch.ndim != 3 or not batch.is_floating_point() or not bool(batch.isfinite().all()):
+            raise ValueError(
+                "expected a finite floating point sound [C, T] or [B, C, T] with full scale at 1, "
+                f"got {waveform.dtype} of shape {list(waveform.shape)}"
+            )
+        resampled = resample(batch, sample_rate, self.sample_rate)
+        matched = _match_channels(resampled, self.codec.channels)
+        codes, scale = self.codec.encode(matched.to(self.device))
+        if scale is not None:
+            raise ValueError(
+                "this codec divides every sound by its loudness (renormalize), which codes alone "
+                "do not carry: continuations need a codec without it"
+            )
+        return codes
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Map codes int64 [B, K, T] to float32 [B, C, T * hop_length] on the CPU."""
+        return finite(self.codec.decode(codes.to(self.device)))
+
+    def save_pretrained(
+        self, folder: str | Path, *, card: Mapping[str, object] | None = None
+    ) -> Path:
+        """Write a model folder, whole or not at all; ``card`` replaces entries of its card."""
+        return save_model(
+            folder,
+            text=self.text,
+            lm=self.lm,
+            codec=self.codec,
+            max_duration=self.max_duration,
+            card={**self.card, **(card or {})},
+        )
+
+    def push_to_hub(self, name: str, *, private: bool = True) -> str:
+        """Upload to the hub as ``name``, "org/model"; return its address. Needs a login."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return upload(Path(folder), name, private=private, message="Upload from audiogen")
+
+
+def _check_parts(text: TextEncoder, lm: TokenLM, codec: Codec) -> None:
+    if lm.num_codebooks > codec.total_codebooks or lm.codebook_size != codec.codebook_size:
+        raise ValueError(
+            f"the language model predicts {lm.num_codebooks} codebooks of {lm.codebook_size} "
+            f"codes, the codec has {codec.total_codebooks} of {codec.codebook_size}: take the "
+            "codec whose codes it was trained on"
+        )
+    if lm.config["text_dim"] != text.dim:
+        raise ValueError(
+            f"the language model reads text states of width {lm.config['text_dim']}, the text "
+            f"encoder gives {text.dim}: take the encoder it was trained with"
+        )
+
+
+def _match_channels(waveform: Tensor, channels: int) -> Tensor:
+    """Mix float [B, C, T] down to mono, repeat mono, or keep the first channels."""
+    given = waveform.shape[1]
+    if channels == 1:
+        return waveform.mean(dim=1, keepdim=True)
+    if given == 1:
+        return waveform.expand(-1, channels, -1)
+    if given < channels:
+        raise ValueError(f"the codec needs {channels} channels, the sound has {given}: give mono")
+    return waveform[:, :channels]
+
+
+def finite(waveform: Tensor) -> Tensor:
+    """Bring a waveform to the CPU as float32.
+
+    Raises:
+        ValueError: if a sample is NaN or infinite.
+    """
+    if not bool(waveform.isfinite().all()):
+        raise ValueError("the codec gave samples that are not finite: check its weights for NaN")
+    return waveform.float().cpu()

@@ -1,0 +1,59 @@
+"""Hub ids without a network: where they go, and what is said when nothing answers."""
+
+import pytest
+
+from audiogen import hub
+from audiogen.checkpoint import load_codec, load_model
+
+
+def test_offline_hub_id():
+    with pytest.raises(FileNotFoundError, match="neither a folder here nor in the hub's cache"):
+        load_model("nobody/no-such-model")
+
+
+def test_hub_id_in_the_published_layout(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "file_exists", lambda _, name: name == "state_dict.bin")
+    with pytest.raises(hub.HubError, match="facebook/audiogen-medium is in the published layout"):
+        load_model("facebook/audiogen-medium")
+
+
+def test_hub_id_of_our_layout(monkeypatch, model, saved):
+    import huggingface_hub
+
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda name, **keywords: asked.append((name, keywords)) or str(saved),
+    )
+    assert load_codec("someone/model").fingerprint() == model.codec.fingerprint()
+    assert asked == [("someone/model", {"allow_patterns": hub.OUR_FILES})]
+
+
+def test_push_to_hub_uploads_the_folder(monkeypatch, model):
+    import huggingface_hub
+
+    seen = {}
+
+    class Api:
+        def create_repo(self, name, **keywords):
+            seen["repo"] = (name, keywords)
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message):
+            seen["codec"] = load_codec(folder_path).fingerprint()
+            return type("Commit", (), {"repo_url": f"hub/{repo_id}"})()
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    assert model.push_to_hub("me/model") == "hub/me/model"
+    assert seen["repo"] == ("me/model", {"private": True, "exist_ok": True})
+    assert seen["codec"] == model.codec.fingerprint()
+    with pytest.raises(ValueError, match="org/name"):
+        model.push_to_hub("model")
+
+
+def test_push_to_hub_offline(model):
+    with pytest.raises(FileNotFoundError, match="hub cannot be reached"):
+        model.push_to_hub("me/model")

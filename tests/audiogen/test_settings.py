@@ -1,0 +1,100 @@
+"""What a call may ask for, and what is said about what makes no sense."""
+
+import pytest
+import torch
+
+from audiogen.rng import item_generator
+from audiogen.settings import (
+    Settings,
+    check_options,
+    chosen,
+    count_frames,
+    item_generators,
+    window_frames,
+)
+
+
+def first_draws(generators):
+    return [torch.rand((), generator=generator).item() for generator in generators]
+
+
+@pytest.mark.parametrize(
+    ("duration", "frames"), [(10, 500), (10.28, 514), (10.54, 527), (10.7, 535), (0.02, 1)]
+)
+def test_frames_are_whole(duration, frames):
+    assert count_frames(duration, 50) == frames
+
+
+@pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf"), 0.005, "5", None, True])
+def test_durations_that_make_no_sense(duration):
+    with pytest.raises(ValueError, match=r"^duration "):
+        count_frames(duration, 50)
+
+
+def test_windows_of_the_reference():
+    assert window_frames(max_duration=10, extend_stride=None, frame_rate=50) == (500, 100)
+    assert window_frames(max_duration=10, extend_stride=2.5, frame_rate=50) == (500, 125)
+
+
+def test_a_short_window_gets_a_short_stride():
+    assert window_frames(max_duration=1, extend_stride=None, frame_rate=50) == (50, 10)
+    with pytest.raises(ValueError, match="extend_stride of 1 s leaves no overlap"):
+        window_frames(max_duration=1, extend_stride=1, frame_rate=50)
+
+
+def test_a_seed_gives_each_item_its_own_stream():
+    expected = first_draws(item_generator(seed=7, item=i) for i in range(3))
+    assert first_draws(item_generators(3, {"seed": 7})) == expected
+    assert len(set(expected)) == 3
+
+
+def test_seeds_are_one_per_item_whatever_its_place():
+    expected = first_draws([item_generator(seed=5, item=0), item_generator(seed=7, item=2)])
+    assert first_draws(item_generators(2, {"seeds": [5, (7, 2)]})) == expected
+
+
+def test_no_seed_is_a_new_one_each_time_and_is_logged(caplog):
+    caplog.set_level("INFO")
+    assert first_draws(item_generators(1, {})) != first_draws(item_generators(1, {}))
+    seed = int(caplog.messages[0].split("seed=")[1].split()[0])
+    caplog.clear()
+    assert first_draws(item_generators(1, {"seed": seed}))
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 1, "seeds": [1]}, "not both"),
+        ({"seeds": [1, 2]}, "one of seeds per description: 1"),
+        ({"seeds": "1"}, "one of seeds per description: 1"),
+        ({"seed": 1.5}, "a seed is a whole number, got 1.5"),
+        ({"seed": [1]}, "one per item, use seeds="),
+    ],
+)
+def test_seeds_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        item_generators(1, options)
+
+
+def test_a_misspelled_option_is_named():
+    with pytest.raises(TypeError, match="'guidence_scale'; did you mean guidance_scale"):
+        check_options({"guidence_scale": 2})
+    with pytest.raises(TypeError, match="'qqq'; known are seed, seeds"):
+        check_options({"qqq": 2})
+
+
+def test_options_that_make_no_sense():
+    with pytest.raises(ValueError, match='padding is "own" or "batch"'):
+        check_options({"padding": "left"})
+    with pytest.raises(ValueError, match="progress is a function"):
+        check_options({"progress": True})
+    with pytest.raises(ValueError, match="must be finite"):
+        Settings(guidance_scale=float("nan"))
+    with pytest.raises(ValueError, match="temperature must be at least 0"):
+        chosen(Settings(), {"temperature": -1.0})
+
+
+def test_options_take_the_place_of_settings():
+    settings = chosen(Settings(top_k=5), {"temperature": 0.5, "seed": 1, "padding": "own"})
+    assert settings == Settings(top_k=5, temperature=0.5)
