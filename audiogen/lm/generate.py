@@ -100,8 +100,6 @@ def generate_frames(
         rows=len(text) * (1 if guidance_scale == 1 else 2),
         max_steps=layout.shape[1] - 1,
     )
-    held_at = torch.tensor(lm.delays, device=text.device) + 1  # step of frame 0, per codebook
-    codebooks = torch.arange(lm.num_codebooks, device=text.device)
     finite = torch.ones((), dtype=torch.bool, device=text.device)
     for step in range(num_given + 1 + min(lm.delays), layout.shape[1]):
         logits = _next_logits(decoder, sequence[:, :, decoder.position : step], guidance_scale)
@@ -113,7 +111,8 @@ def generate_frames(
         sequence[:, :, step] = codes.where(drawn, sequence[:, :, step])
         complete = step - 1 - max(lm.delays)
         if complete >= num_given:
-            yield sequence[:, codebooks, held_at + complete]
+            held_at = [complete + 1 + delay for delay in lm.delays]
+            yield torch.stack([sequence[:, k, s] for k, s in enumerate(held_at)], dim=1)
     if not finite:  # asked once, as asking makes the host wait for an accelerator
         raise ValueError(
             "the language model gave logits that are not finite: check its weights for NaN, or "

@@ -11,6 +11,7 @@ from audiogen.lm.transformer import Block, TextMask, init_normal, sinusoid
 from audiogen.tokens.patterns import align_logits, build_sequence, check_delays, delay_layout
 
 INITS = ("complete", "reference")
+NOT_KEYWORDS = ("self", "__class__")
 
 
 class TokenLM(nn.Module):
@@ -55,25 +56,14 @@ class TokenLM(nn.Module):
         position_scale: float = 1.0,
         init: str = "complete",
     ) -> None:
+        # Nothing but the keywords is local yet; the comprehension's source is this very scope.
+        keywords = {name: value for name, value in locals().items() if name not in NOT_KEYWORDS}
         super().__init__()
+        self.config: dict[str, Any] = keywords | {"delays": [int(delay) for delay in delays]}
         check_delays(delays, num_codebooks)
         _check_shape(codebook_size=codebook_size, dim=dim, num_heads=num_heads, layers=num_layers)
         if init not in INITS:
             raise ValueError(f"init must be one of {INITS}, got {init!r}")
-        self.config: dict[str, Any] = {
-            "num_codebooks": num_codebooks,
-            "codebook_size": codebook_size,
-            "text_dim": text_dim,
-            "dim": dim,
-            "num_layers": num_layers,
-            "num_heads": num_heads,
-            "delays": [int(delay) for delay in delays],
-            "hidden_scale": hidden_scale,
-            "dropout": dropout,
-            "embedding_std": embedding_std,
-            "position_scale": position_scale,
-            "init": init,
-        }
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
         self.dim, self.num_heads = dim, num_heads
         self.delays: list[int] = self.config["delays"]

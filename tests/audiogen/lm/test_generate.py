@@ -224,3 +224,12 @@ def test_refuses_to_make_codes_of_nan(tiny_lm, captions):
 def test_refuses_fewer_rows_than_captions(tiny_lm, captions):
     with pytest.raises(ValueError, match="at least the 3 captions, got 2"):
         StepDecoder(tiny_lm, text=captions[0], text_mask=None, rows=2, max_steps=4)
+
+
+@pytest.mark.gpu
+def test_cuda_and_cpu_draw_the_same_codes(tiny_lm, captions):
+    settings = {"num_frames": 20, "top_k": 8}
+    here = generate_codes(tiny_lm, *captions, generators=generators(1, 2, 3), **settings)
+    text, mask = (part.cuda() for part in captions)
+    there = generate_codes(tiny_lm.cuda(), text, mask, generators=generators(1, 2, 3), **settings)
+    assert torch.equal(here, there.cpu())
