@@ -1,0 +1,1 @@
+"""Training: the only place that loads lightning, hydra, omegaconf and wandb."""

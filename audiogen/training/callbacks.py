@@ -1,0 +1,215 @@
+"""Callbacks: averaged weights, random streams that survive a restart, a bar over the whole run."""
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from torch import Tensor, nn
+from tqdm import tqdm
+
+
+class WeightAverage(Callback):
+    """Exponential moving average of weights and buffers, used for validation and export.
+
+    Unbiased: the first update copies, and the average of n equal-weight values starts as their
+    mean. The count c becomes decay * c + 1, and the newest value weighs 1 / c.
+
+    Source: the reference trains with decay 0.99, for the codec at every update, for the language
+    model at every tenth.
+    """
+
+    def __init__(self, *, decay: float, every: int = 1) -> None:
+        if not 0.0 <= decay < 1.0 or every < 1:
+            raise ValueError(
+                f"decay must be in [0, 1) and every at least 1, got decay {decay}, every {every}"
+            )
+        self.decay = decay
+        self.every = every
+        self.count = 0.0
+        self.average: dict[str, Tensor] = {}
+        self._updates = 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move the average towards the present floating-point weights and buffers of ``module``."""
+        values = _floating(module)
+        self.count = self.decay * self.count + 1.0
+        if self.average.keys() != values.keys():
+            self.average = {name: value.detach().clone() for name, value in values.items()}
+            return
+        names = list(values)
+        weight = 1.0 / self.count
+        averages = [self.average[name] for name in names]
+        torch._foreach_lerp_(averages, [values[name] for name in names], weight)
+
+    @contextmanager
+    def applied(self, module: nn.Module) -> Iterator[None]:
+        """Put the average in place of the weights of ``module`` for as long as one needs it."""
+        self.swap(module)
+        try:
+            yield
+        finally:
+            self.swap(module)
+
+    @torch.no_grad()
+    def swap(self, module: nn.Module) -> None:
+        """Exchange weights and average; does nothing before the first update."""
+        values = _floating(module)
+        for name, average in self.average.items():
+            live = values[name].clone()
+            values[name].copy_(average)
+            average.copy_(live)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update once per finished optimizer update that falls on ``every``."""
+        step = trainer.global_step
+        if step == self._updates:
+            return  # gradients are being accumulated
+        self._updates = step
+        if step <= getattr(pl_module, "average_after", 0):
+            self.count, self.average = 0.0, {}
+        elif step % self.every == 0:
+            self.update(_averaged(pl_module))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate the averaged weights."""
+        self.swap(_averaged(pl_module))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train on with the raw weights."""
+        self.swap(_averaged(pl_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average and its count, apart from the live weights."""
+        return {"count": self.count, "average": self.average, "updates": self._updates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.count = state_dict["count"]
+        self.average = state_dict["average"]
+        self._updates = state_dict["updates"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Move a restored average to where the weights are."""
+        values = _floating(_averaged(pl_module))
+        self.average = {name: value.to(values[name].device) for name, value in self.average.items()}
+
+
+def _averaged(pl_module: LightningModule) -> nn.Module:
+    """Return what is exported, and so averaged: a discriminator is not."""
+    averaged = getattr(pl_module, "averaged", pl_module)
+    assert isinstance(averaged, nn.Module)
+    return averaged
+
+
+def _floating(module: nn.Module) -> dict[str, Tensor]:
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor for name, tensor in tensors if tensor.is_floating_point()}
+
+
+class RandomStreams(Callback):
+    """Save the global random streams and set them again before the first batch after a restart.
+
+    Lightning restores none of them, and dropout draws from the one of torch.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of python, numpy, torch and CUDA as plain lists and tensors."""
+        version, words, gauss = random.getstate()
+        numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # the stream to be saved
+        return {
+            "python": [version, list(words), gauss],
+            "numpy": {
+                **numpy_state,
+                "state": {
+                    "key": numpy_state["state"]["key"].tolist(),
+                    "pos": numpy_state["state"]["pos"],
+                },
+            },
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the states until training starts: loaders and set-up draw numbers before that."""
+        self._pending = state_dict
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Set the streams, once."""
+        if self._pending is None:
+            return
+        state, self._pending = self._pending, None
+        version, words, gauss = state["python"]
+        random.setstate((version, tuple(words), gauss))
+        legacy = state["numpy"]
+        key = np.asarray(legacy["state"]["key"], dtype=np.uint32)
+        np.random.set_state({**legacy, "state": {**legacy["state"], "key": key}})  # noqa: NPY002
+        torch.set_rng_state(state["torch"])
+        if len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+
+class StepProgress(ProgressBar):
+    """One bar over all updates of the run, with the time left; on stderr."""
+
+    def __init__(self, *, every: int = 10) -> None:
+        super().__init__()
+        self.every = every  # updates between two refreshes; reading a loss waits for the device
+        self._enabled = True
+        self._bar: tqdm | None = None
+
+    def disable(self) -> None:
+        """Show nothing, which Lightning asks of all ranks but the first."""
+        self._enabled = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar at the update from which the run continues."""
+        total = trainer.max_steps if trainer.max_steps > 0 else None
+        self._bar = tqdm(
+            total=total,
+            initial=trainer.global_step,
+            desc="training",
+            unit="update",
+            file=sys.stderr,
+            disable=not self._enabled,
+            # On a terminal ten times a second; in a log file one line every half minute.
+            mininterval=0.1 if sys.stderr.isatty() else 30.0,
+            dynamic_ncols=True,
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar; the loss beside it is the last one that was logged."""
+        step = trainer.global_step
+        if self._bar is None or (step % self.every and step != trainer.max_steps):
+            return
+        shown = getattr(pl_module, "shown", {})
+        self._bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: Any) -> None:
+        """Close the bar, so that the error begins on its own line."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,117 @@
+"""Which run is this? A name and eight hex digits of everything that can change its result.
+
+Two starts of the same configuration land in one folder and continue each other; a changed value,
+a changed manifest or other tokens give another folder. The clock never enters.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+# Where things lie, what is shown and how often it is saved: none of it changes a trained weight.
+UNIMPORTANT = (
+    "hydra",
+    "paths",
+    "folder",
+    "logger",
+    "resume_from",
+    "export_to",
+    "codec_folder",
+    "samples",
+    "checkpoint_every",
+    "data.num_workers",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+)
+
+
+def register_resolvers() -> None:
+    """Make ``${run_id:}`` known to OmegaConf; calling it twice is harmless."""
+    OmegaConf.register_new_resolver("run_id", run_id, replace=True)
+
+
+def run_id(*, _root_: DictConfig) -> str:
+    """Return ``<name>-<8 hex digits>`` for a whole configuration."""
+    return f"{_root_.get('name') or 'run'}-{config_hash(_root_)[:8]}"
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """Return the sha256 of what decides the result of a run, 64 hex digits.
+
+    Hashed is the canonical JSON of the resolved configuration without `UNIMPORTANT`. Folders under
+    ``paths`` count as symbols, so a move to another disk is the same run. Files named by the root
+    key ``inputs`` (a manifest, a folder of tokens) count by content instead of by path.
+    """
+    pruned = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(pruned, dict)
+    folders = pruned.get("paths") or {}
+    for key in UNIMPORTANT:
+        _drop(pruned, key)
+    real = _resolved(pruned, folders)
+    symbols = _resolved(pruned, {key: f"<paths.{key}>" for key in folders})
+    contents = _contents(real.get("inputs") or [], symbols.get("inputs") or [])
+    text = json.dumps(_by_content(symbols, contents), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain values, interpolations replaced, without Hydra's own part.
+
+    Raises:
+        omegaconf.errors.MissingMandatoryValue: if a required value (``???``) was not given.
+    """
+    job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    container = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _resolved(pruned: dict, folders: dict[str, Any]) -> dict[str, Any]:
+    """Resolve a pruned configuration with ``folders`` standing in for ``paths``."""
+    container = OmegaConf.to_container(OmegaConf.create({**pruned, "paths": folders}), resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items() if key != "paths"}
+
+
+def _drop(tree: dict, key: str) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.get(parent) or {}
+    if isinstance(tree, dict):
+        tree.pop(last, None)
+
+
+def _contents(real: list, symbols: list) -> dict[str, str]:
+    """Map each input, as it is written in the hashed configuration, to a digest of its content."""
+    pairs = [(Path(path), name) for path, name in zip(real, symbols, strict=True) if path]
+    return {name: f"sha256:{_digest_path(path)}" for path, name in pairs if path.exists()}
+
+
+def _by_content(value: Any, contents: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _by_content(item, contents) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_by_content(item, contents) for item in value]
+    return contents.get(value, value) if isinstance(value, str) else value
+
+
+def _digest_path(path: Path) -> str:
+    """Digest a file, or of a folder its top-level JSON files, which describe the rest."""
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        digest.update(_digest_file(file, status.st_mtime_ns, status.st_size).encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _digest_file(path: Path, modified: int, size: int) -> str:
+    """Digest one file; time and size are only the key under which the answer is remembered."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,141 @@
+"""From a configuration to a trained, exported model; started again, it continues or is done."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from audiogen.training.identity import register_resolvers, run_id
+from audiogen.training.launch import RunError
+from audiogen.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+
+log = logging.getLogger(__name__)
+
+SIGNALLED = 128  # exit code of a stopped process, plus the number of the signal, as shells count
+
+
+def fit(cfg: DictConfig) -> dict[str, float]:
+    """Train what ``cfg`` names to its end and export it; return the last value of each metric.
+
+    The run folder decides where to begin: finished, nothing is done; with checkpoints, training
+    goes on from the newest whole one (``resume_from: auto``). Stopped by SIGTERM or SIGUSR1, the
+    process saves and exits with 128 plus the signal's number.
+
+    Raises:
+        RunError: if the folder belongs to another configuration or another process.
+    """
+    register_resolvers()
+    run = RunFolder.claim(cfg)
+    export_to = cfg.get("export_to")
+    metrics = run.finished(export_to)
+    if metrics is not None:
+        log.info("%s is finished; nothing to do", run.path)
+        return metrics
+    from audiogen.training.checkpoints import StopRequested  # loads lightning, and so late
+
+    try:
+        return _train(cfg, run, export_to)
+    except StopRequested as stop:
+        log.warning("%s; start the same command again to continue", stop)
+        sys.exit(SIGNALLED + stop.number)
+
+
+def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, float]:
+    import lightning
+
+    from audiogen.training.history import HistoryLogger
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    module = instantiate(cfg.module, _convert_="all")
+    data = instantiate(cfg.data, _convert_="all")
+    history = HistoryLogger(run.path)
+    trainer = _trainer(cfg, run, history)
+    if trainer.is_global_zero:
+        with run.locked():
+            _fit(cfg, run, trainer, module, data)
+            metrics = history.latest()
+            if export_to:
+                _export(cfg, trainer, module, Path(export_to))
+            run.finish(metrics, export_to)
+            return metrics
+    _fit(cfg, run, trainer, module, data)
+    return {}
+
+
+def _fit(
+    cfg: DictConfig, run: RunFolder, trainer: "Trainer", module: "LightningModule", data: Any
+) -> None:
+    checkpoint = _checkpoint(cfg.resume_from, run.checkpoints)
+    log.info("%s: %s", run.path, f"continuing {checkpoint}" if checkpoint else "a new run")
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+
+
+def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
+    from audiogen.training import callbacks
+    from audiogen.training.checkpoints import AtomicCheckpointIO, Checkpointer
+
+    used: list[Any] = [
+        callbacks.RandomStreams(),
+        Checkpointer(run.checkpoints, every=cfg.checkpoint_every),
+    ]
+    if cfg.trainer.get("enable_progress_bar", True):
+        used.append(callbacks.StepProgress())
+    # In this order: samples are made of averaged weights.
+    chosen = [cfg[name] for name in ("average", "samples") if cfg.get(name)]
+    used += [instantiate(node, _convert_="all") for node in chosen]
+    extra = instantiate(cfg.logger, _convert_="all") if cfg.get("logger") else None
+    make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
+    trainer: Trainer = make(
+        callbacks=used,
+        logger=[history, *([extra] if extra else [])],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=str(run.path),
+    )
+    return trainer
+
+
+def _checkpoint(resume_from: str | None, folder: Path) -> str | None:
+    """Return what to continue from: this run's newest checkpoint, then the one asked for.
+
+    A requeued job is started with the words it was first started with, so its own progress comes
+    before a path.
+    """
+    from audiogen.training.checkpoints import is_whole, newest_checkpoint
+
+    own = newest_checkpoint(folder)
+    if resume_from is None:
+        if own is not None:
+            raise RunError(
+                f"{folder} holds checkpoints and resume_from is null: remove the run folder to "
+                "begin anew, or set resume_from=auto"
+            )
+        return None
+    if own is not None:
+        return str(own)
+    if resume_from == "auto":
+        return None
+    if not is_whole(Path(resume_from)):
+        raise RunError(f"resume_from={resume_from} is not a whole checkpoint: give another file")
+    return resume_from
+
+
+def _export(cfg: DictConfig, trainer: "Trainer", module: Any, folder: Path) -> None:
+    """Write the model folder, of averaged weights if there are any."""
+    from audiogen.training.callbacks import WeightAverage
+
+    card = {**(cfg.get("card") or {}), "run": run_id(_root_=cfg), "updates": module.updates}
+    used = trainer.callbacks  # type: ignore[attr-defined]
+    averages = [c for c in used if isinstance(c, WeightAverage)]
+    if averages:
+        weights = f"moving average, decay {averages[0].decay:g}"
+        with averages[0].applied(module.averaged):
+            module.export(folder, card={**card, "weights": weights})
+    else:
+        module.export(folder, card={**card, "weights": "as trained"})
