@@ -1,0 +1,47 @@
+"""Run one stage of the demo and write down what it took.
+
+    python -m recipes.demo.stage --run runs/demo --name codec --title "..." -- COMMAND ...
+
+Appends a line to RUN/stages.jsonl for every start that ended, with wall time and the largest
+resident memory of any process of the stage; the report reads it.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MAX_RSS_UNIT = 1024 if sys.platform.startswith("linux") else 1  # bytes per unit of ru_maxrss
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command with our streams, record it, and pass its exit code on."""
+    parser = argparse.ArgumentParser(prog="recipes.demo.stage")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--title", required=True)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    args = parser.parse_args(argv)
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    print(f"\n== {args.title}", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    code = subprocess.run(command, check=False).returncode
+    seconds = time.monotonic() - started
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAX_RSS_UNIT
+    row = {"stage": args.name, "seconds": round(seconds, 1), "bytes": memory, "exit": code}
+    args.run.mkdir(parents=True, exist_ok=True)
+    with (args.run / "stages.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write(json.dumps(row) + "\n")
+    if code:
+        print(
+            f"stage {args.name} stopped with exit code {code}; the same command goes on from here",
+            file=sys.stderr,
+        )
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
