@@ -16,7 +16,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from audiogen.files import replacing
+from audiogen.files import remove_unfinished, replacing
 from audiogen.resampling import input_span, rate_ratio, resample
 from audiogen.sndfile import (
     AudioError,
@@ -39,6 +39,7 @@ __all__ = [
     "audio_writer",
     "check_audio",
     "read_audio",
+    "remove_unfinished",
     "resample",
     "write_audio",
 ]

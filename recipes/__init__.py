@@ -1,0 +1,1 @@
+"""Recipes: results, each with the command that makes it."""
