@@ -4,7 +4,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import scipy.signal
 import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
@@ -25,9 +24,7 @@ def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
     if up == down:
         return waveform.float()
     if _kernel_size(up, down) > _MAX_KERNEL:
-        samples = waveform.detach().cpu().float().numpy()
-        resampled = scipy.signal.resample_poly(samples, up, down, axis=-1).astype(np.float32)
-        return torch.from_numpy(resampled).to(waveform.device)
+        return _resample_polyphase(waveform, up, down)
     return _resampler(down, up, str(waveform.device))(waveform.float())
 
 
@@ -58,6 +55,13 @@ def _width(up: int, down: int) -> int:
 
 def _kernel_size(up: int, down: int) -> int:
     return up * (2 * _width(up, down) + down)
+
+
+def _resample_polyphase(waveform: Tensor, up: int, down: int) -> Tensor:
+    from scipy.signal import resample_poly  # takes as long to import as torch, and is rarely needed
+
+    samples = resample_poly(waveform.detach().cpu().float().numpy(), up, down, axis=-1)
+    return torch.from_numpy(samples.astype(np.float32)).to(waveform.device)
 
 
 @lru_cache(maxsize=16)
