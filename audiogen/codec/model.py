@@ -14,6 +14,7 @@ from audiogen.codec.quantizer import ResidualVectorQuantizer
 from audiogen.codec.seanet import Decoder, Encoder, Geometry, hop_length, init_scaled
 
 FIXED_IN_BOTH_HALVES = ("channels", "dimension", "ratios")
+TRAINING_NOTES = ("quantizer._extra_state", "quantizer.restarts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,11 +207,12 @@ class Codec(nn.Module):
     def fingerprint(self) -> str:
         """Hash of configuration and weights, sha256 in hex: equal only for equal codes.
 
-        The state of the random generator is left out: it does not change what a codec computes.
+        The generator's state and the count of restarts are left out: they are notes of training
+        and do not change what a codec computes.
         """
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for name, value in sorted(self.state_dict().items()):
-            if name.endswith("_extra_state"):
+            if name in TRAINING_NOTES:
                 continue
             array = value.detach().cpu().contiguous()
             digest.update(f"\n{name} {array.dtype} {list(array.shape)}\n".encode())

@@ -211,6 +211,8 @@ def test_processes_learn_one_codebook(tmp_path):
         entries = f"codebooks.{k}.embed"
         torch.testing.assert_close(first[entries], alone[entries], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(first[entries], second[entries], rtol=0, atol=0)
+        counts = f"codebooks.{k}.cluster_size"  # per process, as thresholds in counts are
+        torch.testing.assert_close(2 * first[counts], alone[counts])
     for name, value in first_restarting.items():
         torch.testing.assert_close(value, second_restarting[name], rtol=0, atol=0)
     assert first_restarting["restarts"].sum() > 0

@@ -221,6 +221,7 @@ def test_loading_an_untrained_state_runs_kmeans_again():
     fresh = make().state_dict()
     rvq = make()
     rvq(latents())
+    assert rvq.codebooks[0].is_inited
     rvq.load_state_dict(fresh)
     assert not rvq.codebooks[0].is_inited
 
