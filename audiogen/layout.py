@@ -79,6 +79,35 @@ def read_tensors(folder: Path, config: Mapping[str, Any], name: str) -> dict[str
         ) from error
 
 
+def model_hash(config: Mapping[str, Any]) -> str:
+    """Hash of all in a config.json that decides what the model computes, sha256 in hex."""
+    parts = {key: config.get(key) for key in ("codec", "codec_hash", "lm", "text", "max_duration")}
+    files = {name: entry["sha256"] for name, entry in config["files"].items()}
+    text = json.dumps({**parts, "files": files}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_files(folder: Path, config: Mapping[str, Any]) -> None:
+    """Read every tensor file and compare it with its sha256.
+
+    Raises:
+        FileNotFoundError: if one is missing.
+        CheckpointError: naming those that differ.
+    """
+    missing = [name for name in config["files"] if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} lacks {', '.join(missing)}: copy or download the whole folder again"
+        )
+    wrong = [
+        name for name, entry in config["files"].items() if _sha256(folder / name) != entry["sha256"]
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{folder}: {', '.join(wrong)} is not what was saved: copy or download it again"
+        )
+
+
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: Path) -> None:
     """Load tensors by name; every difference is listed at once.
 

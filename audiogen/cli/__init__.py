@@ -1,0 +1,136 @@
+"""Make sound from text, turn sound into codes and back, and look at models.
+
+Results go to stdout, messages to stderr. Exit codes: 0 done, 2 your mistake (one line says what to
+do), 1 anything else.
+"""
+
+import argparse
+import errno
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+# What a caller can put right by another path or another permission; a full disk is not among them.
+CALLERS_MISTAKES = {None, errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+NO_MODEL = (
+    "no model given: train one with `make demo` and pass --model runs/demo/model, or pass the "
+    "folder or hub id of another"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say on one line what was wrong and leave with exit code 2."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, run, and return a process exit code."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if args.needs_model and not args.model:
+        print(f"error: {NO_MODEL}", file=sys.stderr)
+        return 2
+    try:
+        # Here, so that --help and wrong arguments answer before torch is loaded.
+        command: Callable[[argparse.Namespace], int] = import_module(args.module).run
+        return command(args)
+    except KeyboardInterrupt:
+        print("stopped: what is finished is kept, the same command goes on", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        else:
+            print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 2 if _is_callers(error) else 1
+
+
+def _is_callers(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in CALLERS_MISTAKES
+    return isinstance(error, ValueError)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError | FileNotFoundError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" + ("" if _is_callers(error) else "; --debug says more")
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="audiogen", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_generate(commands)
+    _add_encode(commands)
+    _add_decode(commands)
+    info = _add(commands, "info", "say what a model folder is: sizes, rates, licence, hashes")
+    info.add_argument("path", help="model folder, codes file, or hub id")
+    info.add_argument("--verify", action="store_true", help="also read every file and compare it")
+    _add(commands, "doctor", "say what is installed, what is missing, and what that would cost")
+    return parser
+
+
+def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -> Parser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    module = {"encode": "codes", "decode": "codes"}.get(name, name)
+    needs_model = name in ("generate", "encode")
+    parser.set_defaults(module=f"audiogen.cli.{module}", command=name, needs_model=needs_model)
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    return parser
+
+
+def _add_model(parser: Parser, *, text: str = "model folder or hub id") -> None:
+    parser.add_argument("--model", help=text)
+    parser.add_argument(
+        "--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1"
+    )
+
+
+def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = _add(commands, "generate", "make a sound of each prompt; run again, it goes on")
+    parser.add_argument("texts", nargs="*", metavar="PROMPT", help="a sound in words")
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="csv or jsonl with a prompt (or caption) column and, if you like, id, seed and item; "
+        "or txt with a prompt per line",
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--duration", type=float, help="seconds; as long as the model was trained on if left out"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other sounds (0)")
+    parser.add_argument("--out", type=Path, default=Path("sounds"), help="folder (sounds)")
+    parser.add_argument("--guidance-scale", type=float, default=3.0, help="1 is none (3.0)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="0 is greedy (1.0)")
+    parser.add_argument("--top-k", type=int, default=250, help="0 keeps all codes (250)")
+    parser.add_argument("--top-p", type=float, default=0.0, help="instead of top-k (0: off)")
+    parser.add_argument(
+        "--text-encoder", help="folder or hub id of the T5 encoder, if not the one the model names"
+    )
+    parser.add_argument("--batch-size", type=int, default=4, help="sounds made at once (4)")
+
+
+def _add_encode(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = _add(commands, "encode", "turn a sound file into the codes of a model's codec")
+    parser.add_argument("input", type=Path, help="sound file of any rate and channel count")
+    parser.add_argument("--out", type=Path, required=True, help="codes.safetensors")
+    _add_model(parser)
+
+
+def _add_decode(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = _add(commands, "decode", "turn codes back into a sound file")
+    parser.add_argument("input", type=Path, help="codes.safetensors that encode wrote")
+    parser.add_argument("--out", type=Path, required=True, help="sound file; its suffix counts")
+    _add_model(parser, text="model folder or hub id; left out, the one that encode was given")

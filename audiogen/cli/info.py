@@ -1,0 +1,85 @@
+"""`audiogen info`: what a model folder or a file of codes is, without building the model."""
+
+import argparse
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from audiogen.checkpoint import find_folder
+from audiogen.cli.codes import read_codes
+from audiogen.layout import check_files, model_hash, read_config
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one fact per line."""
+    path = find_folder(args.path)
+    if path.is_file():
+        facts = _codes_facts(path)
+    else:
+        config = read_config(path)
+        facts = _model_facts(path, config)
+        if args.verify:
+            check_files(path, config)
+            facts["verified"] = "every file is what was saved"
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _codes_facts(path: Path) -> dict[str, object]:
+    tensors, metadata = read_codes(path)
+    return {"path": path, "codes": list(tensors["codes"].shape), **metadata}
+
+
+def _model_facts(folder: Path, config: Mapping[str, Any]) -> dict[str, object]:
+    card = config["card"]
+    facts: dict[str, object] = {
+        "path": folder,
+        "name": card.get("name"),
+        "licence": card.get("licence"),
+        "training data": card.get("training_data"),
+        "stand-ins": card.get("stand_ins"),
+        "format": f"{config['format']} {config['version']}, by audiogen {config['written_by']}",
+        **_codec_facts(config["codec"]),
+    }
+    if "lm" in config:
+        lm = config["lm"]
+        facts["language model"] = (
+            f"{lm['num_layers']} layers of width {lm['dim']}, {lm['num_heads']} heads"
+        )
+        facts["text encoder"] = config["text"]
+        facts["longest window"] = f"{config['max_duration']:g} s"
+    for name, entry in config["files"].items():
+        facts[name] = f"{_size(folder / name, entry['bytes'])}, sha256 {entry['sha256'][:12]}"
+    return facts | {"codec hash": config["codec_hash"], "model hash": model_hash(config)}
+
+
+def _codec_facts(codec: Mapping[str, Any]) -> dict[str, object]:
+    frame_rate = codec["sample_rate"] / math.prod(codec["ratios"])
+    bits = codec["num_codebooks"] * math.log2(codec["codebook_size"])
+    return {
+        "sound": f"{codec['sample_rate']} Hz, {codec['channels']} channel(s)",
+        "codes": (
+            f"{codec['num_codebooks']} codebooks of {codec['codebook_size']}, "
+            f"{frame_rate:g} frames/s, {bits * frame_rate / 1000:.3g} kbit/s"
+        ),
+    }
+
+
+def _size(path: Path, expected: int) -> str:
+    """Values, dtypes and bytes of a tensor file, from its header."""
+    if not path.is_file():
+        return "MISSING"
+    if path.stat().st_size != expected:
+        return f"DAMAGED ({path.stat().st_size} bytes instead of {expected})"
+    values, dtypes = 0, set()
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_slice(name)
+            values += math.prod(tensor.get_shape())
+            dtypes.add(tensor.get_dtype())
+    return f"{values:,} values of {'/'.join(sorted(dtypes))}, {expected / 1e6:,.1f} MB"
