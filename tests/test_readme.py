@@ -1,0 +1,76 @@
+"""The README tells the truth: its example runs, its files exist, its commands parse."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audiogen import AudioGen, Codec, TokenLM, read_audio
+from audiogen.text.hashed import HashedEncoder
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def code_blocks(language: str) -> list[str]:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for kind, text in blocks if kind == language]
+
+
+def commands() -> list[str]:
+    lines = "".join(code_blocks("")).splitlines()
+    return [line.partition("  #")[0].strip() for line in lines if line.startswith(".venv/bin/")]
+
+
+def test_stays_short():
+    assert len(README.splitlines()) <= 120
+
+
+def test_example_makes_a_sound(tmp_path):
+    """On a tiny model in the place where the demo leaves its own."""
+    size = {"num_codebooks": 2, "codebook_size": 16}
+    codec = Codec(num_filters=2, dimension=8, lstm_layers=0, **size)
+    lm = TokenLM(text_dim=8, dim=16, num_layers=1, num_heads=2, delays=[0, 1], **size)
+    text = HashedEncoder(dim=8, num_buckets=32, max_words=8)
+    AudioGen(text=text, lm=lm, codec=codec).save_pretrained(tmp_path / "runs/demo/model")
+    (example,) = code_blocks("python")
+    command = [sys.executable, "-c", example]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    waveform, rate = read_audio(tmp_path / "dog.wav")
+    assert (tuple(waveform.shape), rate) == ((1, 32000), 16000)
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_named_files_exist(text):
+    starts = "audiogen|evaluation|conf|scripts|recipes|tests"
+    names = set(re.findall(rf"`((?:{starts})/[\w./]*)`", text))
+    names |= set(re.findall(rf"\b((?:{starts})/[\w/]+\.\w+)", text))
+    assert names
+    assert not [name for name in names if not (ROOT / name).exists()]
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)\b", README + CONTRIBUTING, re.M))
+    assert {"demo", "test", "lint"} <= targets
+    assert not [name for name in targets if f"\n{name}:" not in makefile]
+
+
+def test_options_exist():
+    """Every option of every command in the README is in that command's help."""
+    assert commands()
+    for line in commands():
+        words = line.split()
+        program = {"audiogen": ["-m", "audiogen", *words[1:2]], "python": words[1:3]}
+        call = program[Path(words[0]).name]
+        if call[0].startswith("scripts/"):
+            assert (ROOT / call[0]).is_file(), line
+            continue
+        command = [sys.executable, *call, "--help"]
+        help_text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+        options = re.findall(r"(?<=\s)--[a-z-]+", line)
+        assert not [option for option in options if option not in help_text], line
