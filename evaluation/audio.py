@@ -1,0 +1,134 @@
+"""Decode sound files for scoring, and say by name which one cannot be scored and why.
+
+Deliberately not shared with the library under test: one resampling or down-mixing bug must not
+cancel out between training and score. Decoding only; resampling and levels are in `prepare`.
+"""
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+UNKNOWN_SIZE = 0xFFFFFFFF  # a WAV written to a pipe: its length was not known beforehand
+SILENCE_PEAK = 1e-4  # full scale 1; three steps of 16-bit audio, so its dither is silence too
+
+
+class AudioError(ValueError):
+    """A sound that cannot be scored: which file, what is wrong, what to do."""
+
+
+def check_sound(path: Path) -> float:
+    """Check a file's header and return its duration in seconds, without decoding it.
+
+    Raises:
+        AudioError: if the file is missing, empty, cut short, without channels, or not audio.
+    """
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty (0 bytes). Write or download it again.")
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.SoundFileError as error:
+        raise AudioError(
+            f"{path}: not a readable audio file ({_reason(error)}); it begins with "
+            f"{_first_bytes(path)!r}. Write or download it again."
+        ) from error
+    if info.channels < 1 or info.frames < 1:
+        raise AudioError(
+            f"{path}: the file holds no sound ({info.channels} channels, {info.frames} frames). "
+            "Write or download it again."
+        )
+    missing = _missing_bytes(path)
+    if missing:
+        raise AudioError(
+            f"{path}: cut short, {missing} bytes of its samples are missing. "
+            "Write or download it again."
+        )
+    return info.frames / info.samplerate
+
+
+def read_sound(path: Path, *, mono: str, allow_silence: bool = False) -> tuple[np.ndarray, int]:
+    """Decode a file to one channel.
+
+    Args:
+        path: the sound file.
+        mono: "mean" of the channels, or the "first" one.
+        allow_silence: return digital silence instead of refusing it.
+
+    Returns:
+        float32 [T], full scale 1 and not clipped; and its sample rate in Hz.
+
+    Raises:
+        AudioError: naming the file, if it cannot be decoded to its end or holds nothing to score.
+    """
+    check_sound(path)
+    try:
+        samples, sample_rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise AudioError(
+            f"{path}: decoding stopped before the end ({_reason(error)}). "
+            "Write or download it again."
+        ) from error
+    if len(samples) == 0:
+        raise AudioError(f"{path}: decoding gave no samples. Write or download it again.")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: holds samples that are NaN or infinite. Write it again.")
+    mixed = samples[:, 0] if mono == "first" else samples.mean(axis=1, dtype=np.float64)
+    if not allow_silence and np.abs(mixed).max() < SILENCE_PEAK:
+        loud = np.abs(samples).max() >= SILENCE_PEAK
+        why = f"its {samples.shape[1]} channels cancel when mixed to one" if loud else "silent"
+        raise AudioError(
+            f"{path}: {why}. Silence scores well on several metrics, so this protocol refuses "
+            "it; remove the pair, or use a protocol with `silence: score`."
+        )
+    return mixed.astype(np.float32), sample_rate
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing_bytes(path: Path) -> int:
+    """Return how many bytes of sample data a WAV header promises beyond the end of the file.
+
+    libsndfile reads a WAV that was cut short without complaint, as a shorter one.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(12)
+        if header[:4] not in (b"RIFF", b"RF64") or header[8:] != b"WAVE":
+            return 0
+        start, promised = _data_chunk(file)
+    return max(0, start + promised - size)
+
+
+def _data_chunk(file: BinaryIO) -> tuple[int, int]:
+    """Return the offset and the promised size in bytes of a WAV's data chunk; 0, 0 if unknown."""
+    long_size = 0
+    while len(chunk := file.read(8)) == 8:
+        kind, size = struct.unpack("<4sI", chunk)
+        if kind == b"ds64":
+            long_size = struct.unpack("<QQ", file.read(16))[1]
+            file.seek(size - 16, 1)
+        elif kind == b"data":
+            known = size if size != UNKNOWN_SIZE else long_size
+            return file.tell(), known
+        else:
+            file.seek(size + size % 2, 1)
+    return 0, 0
+
+
+def _first_bytes(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(16).decode("ascii", errors="replace")
+
+
+def _reason(error: Exception) -> str:
+    """Return libsndfile's own words, without the path it repeats."""
+    return str(error).rsplit(": ", maxsplit=1)[-1].strip().rstrip(".")

@@ -1,0 +1,65 @@
+"""The metrics by key: what each is called, which way is better, what it needs. No heavy imports."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricInfo:
+    """What a reader must know about a metric to read its number."""
+
+    key: str
+    label: str
+    best: str  # "low", "high" or "zero"
+    unit: str = ""
+    network: str | None = None  # key of evaluation.weights.NETWORKS
+    needs_captions: bool = False
+
+
+METRICS = {
+    info.key: info
+    for info in (
+        MetricInfo(key="fad_vggish", label="FAD (VGGish)", best="low", network="vggish"),
+        MetricInfo(
+            key="kld_passt",
+            label="KL divergence of PaSST classes",
+            best="low",
+            unit="nats",
+            network="passt",
+        ),
+        MetricInfo(
+            key="clap_score",
+            label="Text consistency (CLAP cosine)",
+            best="high",
+            network="clap",
+            needs_captions=True,
+        ),
+        MetricInfo(
+            key="frechet_logmel_standin",
+            label="Frechet distance on log-mel statistics (stand-in, not FAD)",
+            best="low",
+        ),
+        MetricInfo(
+            key="level_difference_db",
+            label="Level, generated over reference (median)",
+            best="zero",
+            unit="dB",
+        ),
+    )
+}
+
+
+def check_metrics(keys: Iterable[str]) -> list[str]:
+    """Return the keys, each once and in order.
+
+    Raises:
+        ValueError: naming the unknown key, its nearest neighbor and the known ones.
+    """
+    keys = list(dict.fromkeys(keys))
+    for key in keys:
+        if key not in METRICS:
+            near = difflib.get_close_matches(key, METRICS, n=1, cutoff=0.3)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(f"unknown metric {key!r}.{hint} Known: {', '.join(METRICS)}.")
+    return keys

@@ -1,0 +1,75 @@
+"""Frechet distance between two sets of embeddings, as a stream: the metric of the training loop."""
+
+import warnings
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from evaluation.metrics.gaussian import (
+    frechet_distance,
+    merge_moments,
+    pack_moments,
+    small_sample_text,
+    unpack_gaussian,
+)
+
+__all__ = ["FrechetDistance", "SmallSampleWarning", "frechet_distance"]
+
+SIDES = ("reference", "generated")
+
+
+class SmallSampleWarning(UserWarning):
+    """Too few embeddings for the rank of their covariance: the distance is biased upward."""
+
+
+class FrechetDistance(Metric):
+    """Frechet distance of two streams of embeddings, in memory that does not grow with them.
+
+    The state of a side is one float64 tensor, so that merging across processes sees count, mean
+    and scatter together; it stays float64 under ``.half()`` and ``.float()``.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    reference: Tensor
+    generated: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"dim must be at least 1, got {dim}")
+        self.dim = dim
+        for side in SIDES:
+            empty = torch.zeros(1 + dim + dim * dim, dtype=torch.float64)
+            self.add_state(side, empty, dist_reduce_fx=merge_moments)
+
+    def update(self, embeddings: Tensor, *, side: str) -> None:
+        """Add float [N, D] embeddings to ``side``, "reference" or "generated"."""
+        if side not in SIDES:
+            raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
+            raise ValueError(
+                f"expected embeddings [N, {self.dim}], got {list(embeddings.shape)}: "
+                "pass dim= of the embedder"
+            )
+        if not embeddings.isfinite().all():
+            raise ValueError(f"{side} embeddings hold NaN or infinite values: check the sounds")
+        merged = merge_moments(torch.stack([getattr(self, side), pack_moments(embeddings)]))
+        setattr(self, side, merged)
+
+    def compute(self) -> Tensor:
+        """Return the distance, float64; warns when a side has too few embeddings for full rank."""
+        return frechet_distance(*self._gaussian("reference"), *self._gaussian("generated"))
+
+    def _gaussian(self, side: str) -> tuple[Tensor, Tensor]:
+        try:
+            count, mean, cov = unpack_gaussian(getattr(self, side))
+        except ValueError as error:
+            raise ValueError(f"{side}: {error}") from error
+        text = small_sample_text(count, self.dim, side=side)
+        if text is not None:
+            warnings.warn(text, SmallSampleWarning, stacklevel=2)
+        return mean, cov

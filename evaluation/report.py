@@ -1,0 +1,200 @@
+"""What an evaluation found, with everything needed to know what the numbers mean."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluation.catalog import METRICS
+
+FORMAT = "evaluation-report"
+FORMAT_VERSION = 1
+
+
+class ReportError(ValueError):
+    """A file that is not a report: which, why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """One number, how sure it is, and what it is called."""
+
+    name: str  # metric key
+    label: str  # what a person reads
+    unit: str  # empty if it has none
+    best: str  # "low", "high" or "zero"
+    value: float  # NaN if it does not exist
+    reason: str | None  # why it is NaN
+    n: int  # clips it is made of
+    interval: tuple[float, float] | None  # of the protocol's bootstrap confidence
+    details: dict[str, Any]
+
+    def to_text(self) -> str:
+        """Return the value with unit, or "n/a" and the reason."""
+        if math.isnan(self.value):
+            return f"n/a ({self.reason})" if self.reason else "n/a"
+        return f"{self.value:.4g} {self.unit}".strip()
+
+    def interval_text(self) -> str:
+        """Return the interval as "[low, high]", empty if there is none."""
+        return f"[{self.interval[0]:.4g}, {self.interval[1]:.4g}]" if self.interval else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Scores of one generated set against one reference set under one protocol."""
+
+    scores: dict[str, Score]  # by metric key
+    not_computed: dict[str, str]  # metric key -> reason
+    protocol: dict[str, Any]  # the whole card
+    data: dict[str, Any]  # folders, counts, hashes, what was left out
+    provenance: dict[str, Any]  # date, versions of the instrument and of libraries
+    warnings: list[str] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)  # one per pair
+
+    def to_dict(self, *, items: bool = True) -> dict[str, Any]:
+        """Return plain JSON values; NaN becomes None.
+
+        Args:
+            items: include the table of pairs, which grows with the set.
+        """
+        content = {"format": FORMAT, "format_version": FORMAT_VERSION} | asdict(self)
+        if not items:
+            del content["items"]
+        return _without_nan(content)
+
+    def to_json(self, path: Path) -> None:
+        """Write the report as JSON, at once or not at all."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def from_json(cls, path: Path) -> "Report":
+        """Read a report that `to_json` or the command wrote.
+
+        Raises:
+            ReportError: if the file is missing, not JSON, or not a report of this format.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ReportError(f"{path}: cannot be read as JSON ({error})") from error
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise ReportError(f"{path}: not an evaluation report. Make one with --json.")
+        version = content.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise ReportError(
+                f"{path}: report format {version}, expected {FORMAT_VERSION}. Score again."
+            )
+        try:
+            content["scores"] = {key: _score(raw) for key, raw in content["scores"].items()}
+            return cls(**content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ReportError(f"{path}: a damaged evaluation report ({error!r})") from error
+
+    def to_text(self) -> str:
+        """Return the report as a table for a terminal."""
+        rows = [("metric", "value", self.interval_title(), "N", "better")]
+        rows += [
+            (score.label, score.to_text(), score.interval_text(), str(score.n), better(score.best))
+            for score in self.scores.values()
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        lines.insert(1, "-" * max(len(line) for line in lines))
+        lines += self.notes()
+        return "\n".join([*lines, self.summary()])
+
+    def to_html(self, path: Path) -> None:
+        """Write the report as one HTML page that needs no other file.
+
+        Raises:
+            ModuleNotFoundError: if jinja2 is not installed.
+        """
+        from evaluation.page import render_page  # jinja2 is optional
+
+        facts = [
+            *flatten(self.provenance, "provenance"),
+            *flatten(self.data["reference"], "reference"),
+            *flatten(self.data["generated"], "generated"),
+            *flatten(self.protocol, "protocol"),
+        ]
+        items = self.to_dict()["items"]
+        write_text(path, render_page(items, report=self, better=better, facts=facts))
+
+    def summary(self) -> str:
+        """Return one line: protocol, N, and which sounds."""
+        reference = self.data["reference"]
+        return (
+            f"protocol {self.protocol['name']} version {self.protocol['version']}, "
+            f"N = {self.data['pairs']} pairs, references sha256 {reference['sha256'][:12]}"
+        )
+
+    def interval_title(self) -> str:
+        """Return the heading of the intervals, such as "95% interval"."""
+        return f"{self.protocol['bootstrap']['confidence']:.0%} interval"
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the table must also know, one line each."""
+        notes = []
+        for score in self.scores.values():
+            if "interval_of" in score.details:
+                notes.append(f"the interval of {score.name} is for {score.details['interval_of']}")
+            halves = score.details.get("reference_halves")
+            if halves is not None:
+                notes.append(
+                    f"for scale: two halves of the references (N = {score.n // 2} each) are "
+                    f"{halves:.4g} apart by {score.label}"
+                )
+        notes += [
+            f"not computed: {METRICS[key].label if key in METRICS else key}: {reason}"
+            for key, reason in self.not_computed.items()
+        ]
+        return notes + [f"warning: {text}" for text in self.warnings]
+
+
+def better(best: str) -> str:
+    """Say in words which way a score is better."""
+    return {"low": "lower", "high": "higher", "zero": "near 0"}[best]
+
+
+def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings as ("a.b.c", value), in order."""
+    if isinstance(value, dict) and value:
+        for key, entry in value.items():
+            yield from flatten(entry, f"{prefix}.{key}")
+    else:
+        yield prefix, value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: a reader sees the old one or the new one, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)  # mkstemp makes it private
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _score(raw: dict[str, Any]) -> Score:
+    value = math.nan if raw["value"] is None else float(raw["value"])
+    interval = tuple(raw["interval"]) if raw["interval"] is not None else None
+    return Score(**raw | {"value": value, "interval": interval})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
