@@ -208,6 +208,8 @@ def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | N
             "be read from elsewhere: leave text_encoder out"
         )
     text = _build(build_text_encoder, {"config": keywords}, folder)
+    if override is not None:  # a model saved again names what it named, not a place on this disk
+        text.config = {**text.config, "name": config["text"]["name"]}
     if "text.safetensors" in config["files"] and isinstance(text, nn.Module):
         state = read_tensors(folder, config, "text.safetensors")
         load_strict(text, state, source=folder / "text.safetensors")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # "org/name": exactly one slash, no leading dot; such a path on the disk goes first.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w-][\w.-]*")
-OUR_FILES = ["config.json", "*.safetensors", "README.md"]
+OUR_FILES = ["*.json", "*.safetensors", "*.model", "README.md"]  # with a T5 folder, if any
 PUBLISHED_FILES = ("state_dict.bin", "compression_state_dict.bin")
 
 

@@ -21,7 +21,7 @@ Seed = int | tuple[int, int]
 class Options(TypedDict, total=False):
     """Keyword arguments that every generating method of `AudioGen` takes."""
 
-    seed: int | None  # item i draws from (seed, i); None picks one and logs it
+    seed: int | Sequence[Seed] | None  # item i draws from (seed, i); a list is as in seeds
     seeds: Sequence[Seed] | None  # one per item: s draws from (s, 0), a pair (s, i) from (s, i)
     greedy: bool  # the most likely code instead of a draw
     temperature: float
@@ -137,13 +137,15 @@ def item_generators(count: int, options: Options) -> list[torch.Generator]:
         ValueError: if both ``seed`` and ``seeds`` are given, or ``seeds`` is not one per item.
     """
     seed, seeds = options.get("seed"), options.get("seeds")
+    if seed is not None and seeds is not None:
+        raise ValueError("give either seed, for all items, or seeds, one per item: not both")
+    if isinstance(seed, list | tuple):
+        seed, seeds = None, seed
     if seeds is None:
         if seed is None:
             seed = secrets.randbits(32)
             logger.info("no seed given: seed=%d makes these sounds again", seed)
         seeds = [(_integer(seed), item) for item in range(count)]
-    elif seed is not None:
-        raise ValueError("give either seed, for all items, or seeds, one per item: not both")
     if isinstance(seeds, str) or len(seeds) != count:
         raise ValueError(f"expected one of seeds per description: {count}, got {seeds!r}")
     pairs = [entry if isinstance(entry, tuple) else (entry, 0) for entry in seeds]
@@ -152,7 +154,5 @@ def item_generators(count: int, options: Options) -> list[torch.Generator]:
 
 def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(
-            f"a seed is a whole number, got {value!r}; for a list of them, one per item, use seeds="
-        )
+        raise ValueError(f"a seed is a whole number, got {value!r}")
     return value

@@ -1,6 +1,7 @@
 """Model folders: what was saved comes back bit for bit, and only with its own codec."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from audiogen.checkpoint import CheckpointError, load_codec, load_model, save_codec, save_model
 from audiogen.codec.model import Codec
 from audiogen.pipeline import AudioGen
+from audiogen.text.t5 import T5Encoder
 
 
 def test_a_saved_model_generates_the_same_bits(model, saved):
@@ -89,3 +91,40 @@ def test_unit_of_the_public_functions(model, tmp_path):
 
 def test_a_codec_loads_by_its_own_class(model, saved):
     assert Codec.from_pretrained(saved).fingerprint() == model.codec.fingerprint()
+
+
+@pytest.fixture(scope="module")
+def t5_folder(tmp_path_factory):
+    """A random T5 of 8 units and a tokenizer of four words, as transformers saves them."""
+    import transformers
+
+    path = tmp_path_factory.mktemp("t5")
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -10.0)]
+    pieces += [(f"▁{word}", -1.0) for word in ("a", "dog", "barks", "rain")]
+    transformers.T5Tokenizer(vocab=pieces, extra_ids=0).save_pretrained(path)
+    config = transformers.T5Config(
+        vocab_size=len(pieces), d_model=8, d_kv=4, d_ff=16, num_layers=1, num_heads=2
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.T5EncoderModel(config).save_pretrained(path)
+    return path
+
+
+def test_an_outside_text_encoder_is_named_not_copied(model, t5_folder, tmp_path):
+    t5 = T5Encoder(name=str(t5_folder))
+    model = AudioGen(text=t5, lm=model.lm, codec=model.codec, max_duration=0.1)
+    folder = model.save_pretrained(tmp_path / "m")
+    assert not (folder / "text.safetensors").exists()
+    expected = model.generate_codes(["a dog barks"], duration=0.04, seed=1)
+
+    t5.config = {**t5.config, "name": "someone/t5"}  # as if it had come from the hub
+    folder = model.save_pretrained(folder)
+    with pytest.raises(OSError, match="someone/t5"):
+        AudioGen.from_pretrained(folder)
+    shutil.copytree(t5_folder, folder / "encoder")
+    for place in (t5_folder, "encoder"):
+        loaded = AudioGen.from_pretrained(folder, text_encoder=place)
+        again = loaded.generate_codes(["a dog barks"], duration=0.04, seed=1)
+        assert torch.equal(again, expected)
+        assert loaded.text.config["name"] == "someone/t5"

@@ -51,6 +51,7 @@ def test_a_seed_gives_each_item_its_own_stream():
 def test_seeds_are_one_per_item_whatever_its_place():
     expected = first_draws([item_generator(seed=5, item=0), item_generator(seed=7, item=2)])
     assert first_draws(item_generators(2, {"seeds": [5, (7, 2)]})) == expected
+    assert first_draws(item_generators(2, {"seed": [5, (7, 2)]})) == expected
 
 
 def test_no_seed_is_a_new_one_each_time_and_is_logged(caplog):
@@ -69,7 +70,8 @@ def test_no_seed_is_a_new_one_each_time_and_is_logged(caplog):
         ({"seeds": [1, 2]}, "one of seeds per description: 1"),
         ({"seeds": "1"}, "one of seeds per description: 1"),
         ({"seed": 1.5}, "a seed is a whole number, got 1.5"),
-        ({"seed": [1]}, "one per item, use seeds="),
+        ({"seed": [1, 2]}, "one of seeds per description: 1"),
+        ({"seed": ["1"]}, "a seed is a whole number, got '1'"),
     ],
 )
 def test_seeds_that_make_no_sense(options, message):
