@@ -279,11 +279,12 @@ def _alarm(length: int, attributes: Mapping[str, str], rng: Generator) -> Sample
 
 
 Render = Callable[[int, Mapping[str, str], Generator], Samples]
-_PITCH = {"pitch": ("low", "high")}
-_RATE = {"rate": ("slow", "fast")}
-_COUNT = {"count": ("one", "two", "three")}
+Choices = dict[str, tuple[str, ...]]
+_PITCH: Choices = {"pitch": ("low", "high")}
+_RATE: Choices = {"rate": ("slow", "fast")}
+_COUNT: Choices = {"count": ("one", "two", "three")}
 
-FAMILIES: dict[str, tuple[Render, dict[str, tuple[str, ...]]]] = {
+FAMILIES: dict[str, tuple[Render, Choices]] = {
     "rain": (_rain, _RATE),
     "wind": (_wind, _PITCH),
     "siren": (_siren, _RATE),

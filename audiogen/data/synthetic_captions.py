@@ -4,6 +4,8 @@ A quarter of the sentences of each sound is set aside for testing, chosen by a s
 model that follows them has understood words and not memorized strings.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from itertools import product
 from string import Formatter
 
@@ -12,16 +14,18 @@ from audiogen.rng import derive_seed
 
 HELD_OUT_SHARE = 0.25
 
-_LEVEL_WORDS = {"soft": ("soft", "quiet", "faint"), "loud": ("loud", "powerful", "booming")}
-_LEVEL_ADVERBS = {"soft": ("softly", "quietly"), "loud": ("loudly", "at full volume")}
-_COUNT_WORDS = {"one": ("once", "a single time"), "two": ("twice", "two times"),
+Words = dict[str, tuple[str, ...]]  # per attribute value, the words for it
+
+_LEVEL_WORDS: Words = {"soft": ("soft", "quiet", "faint"), "loud": ("loud", "powerful", "booming")}
+_LEVEL_ADVERBS: Words = {"soft": ("softly", "quietly"), "loud": ("loudly", "at full volume")}
+_COUNT_WORDS: Words = {"one": ("once", "a single time"), "two": ("twice", "two times"),
                 "three": ("three times", "thrice")}  # fmt: skip
-_PITCH_WORDS = {"low": ("low", "deep"), "high": ("high", "high-pitched")}
-_RATE_ADVERBS = {"slow": ("slowly", "at a slow pace"), "fast": ("fast", "quickly")}
-_RATE_WORDS = {"slow": ("slow", "leisurely"), "fast": ("fast", "rapid")}
+_PITCH_WORDS: Words = {"low": ("low", "deep"), "high": ("high", "high-pitched")}
+_RATE_ADVERBS: Words = {"slow": ("slowly", "at a slow pace"), "fast": ("fast", "quickly")}
+_RATE_WORDS: Words = {"slow": ("slow", "leisurely"), "fast": ("fast", "rapid")}
 
 # Words that differ from the general ones above, by family and slot.
-_OWN_WORDS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
+_OWN_WORDS: dict[tuple[str, str], Words] = {
     ("rain", "rate"): {"slow": ("sparse", "light"), "fast": ("dense", "heavy")},
     ("rain", "rately"): {"slow": ("in single drops", "lightly"), "fast": ("densely", "heavily")},
     ("wind", "pitch"): {"low": ("low", "deep"), "high": ("high", "whistling")},
@@ -104,7 +108,7 @@ _TEMPLATES = {
     ),
 }
 
-_SLOTS = {
+_SLOTS: dict[str, tuple[str, Words]] = {
     "level": ("level", _LEVEL_WORDS),
     "levelly": ("level", _LEVEL_ADVERBS),
     "count": ("count", _COUNT_WORDS),
@@ -121,18 +125,26 @@ def captions(sound: Sound, *, held_out: bool) -> list[str]:
         sound: one of `audiogen.data.synthetic.all_sounds()`.
         held_out: the quarter kept for testing, or the rest. The two never share a sentence.
     """
-    sentences = {s for template in _TEMPLATES[sound.family] for s in _fill(template, sound)}
+    test, training = _divided(sound.family, tuple(sound.attributes.items()))
+    return list(test if held_out else training)
+
+
+@cache
+def _divided(family: str, attributes: tuple[tuple[str, str], ...]) -> tuple[list[str], list[str]]:
+    """The sentences for testing and those for training, each sorted."""
+    values = dict(attributes)
+    sentences = {s for template in _TEMPLATES[family] for s in _fill(template, family, values)}
     ranked = sorted(sentences, key=lambda sentence: (derive_seed(sentence), sentence))
     border = max(1, round(HELD_OUT_SHARE * len(ranked)))
-    return sorted(ranked[:border] if held_out else ranked[border:])
+    return sorted(ranked[:border]), sorted(ranked[border:])
 
 
-def _fill(template: str, sound: Sound) -> list[str]:
+def _fill(template: str, family: str, values: Mapping[str, str]) -> list[str]:
     """Every way to fill the slots of one template."""
     slots = [name for _, name, _, _ in Formatter().parse(template) if name]
     choices = []
     for slot in slots:
         attribute, general = _SLOTS[slot]
-        words = _OWN_WORDS.get((sound.family, slot), general)
-        choices.append(words[sound.attributes[attribute]])
+        words = _OWN_WORDS.get((family, slot), general)
+        choices.append(words[values[attribute]])
     return [template.format(**dict(zip(slots, words, strict=True))) for words in product(*choices)]

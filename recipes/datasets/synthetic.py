@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--duration", type=float, default=2.0, help="seconds per clip")
     parser.add_argument("--seed", type=int, default=2036)
     args = parser.parse_args(argv)
+    torch.set_num_threads(1)  # the tensors are short: a second thread would only wait
     clips = {"train": args.train, "valid": args.valid, "test": args.test}
     try:
         print(prepare(args.out, clips=clips, duration=args.duration, seed=args.seed))
