@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,21 @@ def launch(task: Callable[[DictConfig], Any], *, config_name: str) -> None:
 
     with explained(config_name):
         main(guarded)()
+
+
+def command_line(options: Mapping[str, Any]) -> list[str]:
+    """Write options as the words of a command; None leaves an option out.
+
+    >>> command_line({"seed": 1, "out": None, "metrics": ["a", "b"]})
+    ['--seed=1', '--metrics', 'a', 'b']
+    """
+    words = []
+    for name, value in options.items():
+        if isinstance(value, list):
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            words.append(f"--{name}={value}")
+    return words
 
 
 @contextmanager

@@ -1,16 +1,16 @@
 """Language-model training: teacher-forced prediction of pre-encoded codes from captions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from audiogen.checkpoint import load_codec, read_config, save_model
+from audiogen.checkpoint import load_codec, save_model
 from audiogen.codec.model import Codec
 from audiogen.data.tokens import TokenError
+from audiogen.layout import read_config
 from audiogen.lm.guidance import drop_conditions
 from audiogen.lm.loss import codebook_cross_entropy
 from audiogen.lm.model import TokenLM
@@ -18,6 +18,8 @@ from audiogen.rng import batch_generator
 from audiogen.text import TextEncoder
 from audiogen.training.recording import RecordingModule, clip_gradients
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
+
+HEADER = ("codec_hash", "segment_frames", "frame_rate")
 
 
 class LMModule(RecordingModule):
@@ -57,11 +59,10 @@ class LMModule(RecordingModule):
         if not 0 <= condition_dropout <= 1:
             raise ValueError(f"condition_dropout must be in [0, 1], got {condition_dropout}")
         parts: dict[str, nn.Module] = {"lm": lm}
-        if text.trainable and isinstance(text, nn.Module):
-            parts["text"] = text
+        if isinstance(text, nn.Module):
+            parts["text"] = text  # a frozen T5 has neither parameters nor state to be saved
         self.parts = nn.ModuleDict(parts)
-        # Hidden from the module, or its gigabytes would be part of every checkpoint.
-        self._frozen_text = [] if "text" in parts else [text]
+        self._text = [text]  # in a list, or it would be a part twice
         self.make_optimizer = optimizer
         self.condition_dropout = condition_dropout
         self.seed = seed
@@ -69,7 +70,7 @@ class LMModule(RecordingModule):
         self.schedule = schedule
         self.gradient_clip = gradient_clip
         self.complete = complete
-        self._trained_on: str | None = None  # codec hash of the checkpoint that was loaded
+        self._trained_on: Mapping[str, Any] | None = None  # `header` of the loaded checkpoint
 
     @property
     def averaged(self) -> nn.Module:
@@ -84,28 +85,33 @@ class LMModule(RecordingModule):
     @property
     def text(self) -> TextEncoder:
         """The text encoder, frozen or not."""
-        return self._frozen_text[0] if self._frozen_text else cast(TextEncoder, self.parts["text"])
+        return self._text[0]
 
-    @cached_property
+    @property
     def header(self) -> Mapping[str, Any]:
-        """What the training data says about its codes: tokens.json."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return cast(Mapping[str, Any], data.train.header)
+        """What the training data says about its codes: codec_hash, segment_frames, frame_rate."""
+        if self._trained_on is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._trained_on = {key: data.train.header[key] for key in HEADER}
+        return self._trained_on
 
     def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of all parts that learn."""
-        return self.make_optimizer(self.parts.parameters())
+        """Return the optimizer of everything that learns."""
+        return self.make_optimizer(self._learning())
 
     def on_fit_start(self) -> None:
         """Refuse codes of another codec than the given one, or than those trained on before."""
-        if self._frozen_text and isinstance(self.text, nn.Module):
-            self.text.to(self.device).eval()
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        found = data.train.header["codec_hash"]
         given = None if self.codec_folder is None else _codec_hash(Path(self.codec_folder))
-        for expected, whose in ((given, f"{self.codec_folder}"), (self._trained_on, "this run")):
-            if expected not in (None, self.header["codec_hash"]):
+        for expected, whose in (
+            (given, self.codec_folder),
+            (self.header["codec_hash"], "this run so far"),
+        ):
+            if expected not in (None, found):
                 raise TokenError(
-                    f"the training data is of codec {self.header['codec_hash'][:12]}, {whose} of "
-                    f"codec {str(expected)[:12]}: encode the sounds again with "
+                    f"the codes to train on are of codec {found[:12]}, {whose} is of codec "
+                    f"{str(expected)[:12]}: encode the sounds again with "
                     "scripts/encode_tokens.py, or name the codec that made these codes"
                 )
 
@@ -146,7 +152,7 @@ class LMModule(RecordingModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip by the module's own limit, and keep the norm for the record."""
-        self._norm = clip_gradients(self.parts.parameters(), self.gradient_clip)
+        self._norm = clip_gradients(self._learning(), self.gradient_clip)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then count the update."""
@@ -160,12 +166,12 @@ class LMModule(RecordingModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add which codec the codes are of."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["codec_hash"] = self.header["codec_hash"]
+        checkpoint["codes"] = dict(self.header)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember which codec the codes were of."""
         super().on_load_checkpoint(checkpoint)
-        self._trained_on = checkpoint["codec_hash"]
+        self._trained_on = checkpoint["codes"]
 
     def load_codec(self) -> Codec:
         """Load the codec of ``codec_folder``."""
@@ -179,6 +185,9 @@ class LMModule(RecordingModule):
         seconds = self.header["segment_frames"] / self.header["frame_rate"]
         lm = self.lm.cpu().eval()
         save_model(folder, text=self.text, lm=lm, codec=codec, max_duration=seconds, card=card)
+
+    def _learning(self) -> list[nn.Parameter]:
+        return [p for p in self.parts.parameters() if p.requires_grad]
 
     def _losses(self, batch: Mapping[str, Any], states: Tensor, mask: Tensor) -> Tensor:
         """Cross-entropy of each codebook, float [K], in nats per code."""

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,12 @@ def fit(cfg: DictConfig) -> dict[str, float]:
 def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, float]:
     import lightning
 
+    from audiogen.training.callbacks import WeightAverage
+    from audiogen.training.export import export_module
     from audiogen.training.history import HistoryLogger
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     module = instantiate(cfg.module, _convert_="all")
     data = instantiate(cfg.data, _convert_="all")
@@ -62,7 +66,11 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
             _fit(cfg, run, trainer, module, data)
             metrics = history.latest()
             if export_to:
-                _export(cfg, trainer, module, Path(export_to))
+                used = trainer.callbacks  # type: ignore[attr-defined]
+                averages = [c for c in used if isinstance(c, WeightAverage)]
+                card = {**(cfg.get("card") or {}), "run": run_id(_root_=cfg)}
+                average = averages[0] if averages else None
+                export_module(module, Path(export_to), average=average, card=card)
             run.finish(metrics, export_to)
             return metrics
     _fit(cfg, run, trainer, module, data)
@@ -124,18 +132,3 @@ def _checkpoint(resume_from: str | None, folder: Path) -> str | None:
     if not is_whole(Path(resume_from)):
         raise RunError(f"resume_from={resume_from} is not a whole checkpoint: give another file")
     return resume_from
-
-
-def _export(cfg: DictConfig, trainer: "Trainer", module: Any, folder: Path) -> None:
-    """Write the model folder, of averaged weights if there are any."""
-    from audiogen.training.callbacks import WeightAverage
-
-    card = {**(cfg.get("card") or {}), "run": run_id(_root_=cfg), "updates": module.updates}
-    used = trainer.callbacks  # type: ignore[attr-defined]
-    averages = [c for c in used if isinstance(c, WeightAverage)]
-    if averages:
-        weights = f"moving average, decay {averages[0].decay:g}"
-        with averages[0].applied(module.averaged):
-            module.export(folder, card={**card, "weights": weights})
-    else:
-        module.export(folder, card={**card, "weights": "as trained"})

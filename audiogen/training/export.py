@@ -1,0 +1,61 @@
+"""From a training run to a model folder, with averaged weights where there are any."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from audiogen.training.callbacks import WeightAverage
+from audiogen.training.checkpoints import is_whole, newest_checkpoint
+from audiogen.training.launch import RunError
+from audiogen.training.run_folder import RunFolder
+
+
+def export_module(
+    module: Any, folder: Path, *, average: WeightAverage | None, card: dict[str, Any]
+) -> None:
+    """Write a trained module; ``card`` is what the caller says about it."""
+    weights = "as trained" if average is None else f"moving average, decay {average.decay:g}"
+    card = {**card, "updates": module.updates, "weights": weights}
+    with nullcontext() if average is None else average.applied(module.averaged):
+        module.export(folder, card=card)
+
+
+def export_run(
+    run: str | Path,
+    out: str | Path,
+    *,
+    checkpoint: str | None = None,
+    codec_folder: str | None = None,
+) -> None:
+    """Rebuild the module of a run folder, load a checkpoint of it and export it.
+
+    Raises:
+        RunError: if the folder is not a run, or the checkpoint is missing or damaged.
+    """
+    cfg = OmegaConf.load(_existing(Path(run) / "config.yaml"))
+    assert isinstance(cfg, DictConfig)
+    if codec_folder is not None:
+        cfg.module.codec_folder = codec_folder
+    folder = RunFolder(run, config_hash="").checkpoints
+    path = newest_checkpoint(folder) if checkpoint is None else Path(checkpoint)
+    if path is None or not is_whole(path):
+        raise RunError(f"{path or folder} holds no whole checkpoint: train first, or name another")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    module = instantiate(cfg.module, _convert_="all")
+    module.load_state_dict(state["state_dict"])
+    module.on_load_checkpoint(state)
+    average = instantiate(cfg.average, _convert_="all") if cfg.get("average") else None
+    if average is not None:
+        average.load_state_dict(state["callbacks"][average.state_key])
+    card = {**(cfg.get("card") or {}), "run": Path(run).name}
+    export_module(module, Path(out), average=average, card=card)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise RunError(f"{path} does not exist: name the folder of a training run")
+    return path

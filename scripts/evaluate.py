@@ -1,0 +1,26 @@
+"""Score sounds: python scripts/evaluate.py reference=... generated=... metrics=audiocaps."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from audiogen.training.launch import command_line, launch
+
+
+def main(cfg: DictConfig) -> None:
+    """Hand the configuration to `python -m evaluation`: JSON on stdout, the table on stderr."""
+    from evaluation.__main__ import main as evaluation
+
+    options = {
+        "captions": cfg.captions,
+        "protocol": cfg.metrics.protocol,
+        "metrics": list(cfg.metrics["keys"]),  # .keys is a method
+        "json": cfg.json,
+        "html": cfg.html,
+    }
+    if code := evaluation([cfg.reference, cfg.generated, *command_line(options)]):
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    launch(main, config_name="evaluate")
