@@ -243,6 +243,7 @@ def test_waveforms_that_are_refused(tiny_codec, waveform, message):
     [
         (torch.zeros(4, 10, dtype=torch.int64), r"expected integer codes \[B, K, T\]"),
         (torch.zeros(1, 4, 10), "got torch.float32"),
+        (torch.zeros(1, 4, 10, dtype=torch.bool), "got torch.bool"),
         (torch.zeros(1, 5, 10, dtype=torch.int64), "codes have 5 codebooks.*trained with 4"),
         (torch.zeros(1, 4, 0, dtype=torch.int64), "at least one item, codebook and frame"),
         (torch.full((1, 4, 10), 16), r"codes must be in \[0, 16\), got 16 to 16"),

@@ -259,11 +259,13 @@ def test_usage_reports_each_codebook():
 
 
 def test_autocast_does_not_touch_the_codebooks():
-    rvq = make(kmeans_init=False).eval()
-    expected = rvq(latents())
+    """Sixteen bits would choose other entries: enough latents are compared to see it."""
+    rvq = make(kmeans_init=False, codebook_size=64).eval()
+    x = latents(frames=1000)
+    expected = rvq(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = rvq(latents())
-        codes = rvq.encode(latents())
+        output = rvq(x)
+        codes = rvq.encode(x)
     assert torch.equal(output.codes, expected.codes)
     assert torch.equal(codes, expected.codes)
     assert output.latents.dtype == torch.float32

@@ -148,6 +148,25 @@ def test_scaled_start_spreads_the_latents_and_torch_does_not(norm):
     assert all(p.abs().max() == 0 for name, p in encoder.named_parameters() if "bias" in name)
 
 
+def test_scaled_start_gives_each_place_its_gain():
+    torch.manual_seed(0)
+    geometry = Geometry(dimension=48, num_filters=16, ratios=(5, 4), lstm_layers=0)
+    encoder, decoder = Encoder(geometry), Decoder(geometry)
+    init_scaled(encoder, decoder)
+
+    def gain(conv: PaddedConv1d) -> float:
+        weight = conv.conv.weight
+        return (weight.std() * (weight.shape[1] * weight.shape[2]) ** 0.5).item()
+
+    blocks = [m for net in (encoder, decoder) for m in net.layers if isinstance(m, ResidualBlock)]
+    assert [gain(block.block[3]) for block in blocks] == pytest.approx([0.5] * 4, rel=0.15)
+    assert [gain(block.block[1]) for block in blocks] == pytest.approx([1.0] * 4, rel=0.15)
+    assert gain(encoder.layers[0]) == pytest.approx(5, rel=0.3)  # 112 weights only
+    assert gain(encoder.layers[-1]) == pytest.approx(1, rel=0.1)
+    assert gain(decoder.layers[0]) == pytest.approx(1, rel=0.1)
+    assert gain(decoder.layers[-1]) == pytest.approx(0.3, rel=0.3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
