@@ -1,7 +1,6 @@
-"""Callbacks: averaged weights, random streams that survive a restart, a bar over the whole run."""
+"""Callbacks: averaged weights, and random streams that survive a restart."""
 
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor, nn
-from tqdm import tqdm
+
+from audiogen.rng import derive_seed
 
 
 class WeightAverage(Callback):
@@ -118,10 +117,12 @@ def _floating(module: nn.Module) -> dict[str, Tensor]:
 class RandomStreams(Callback):
     """Save the global random streams and set them again before the first batch after a restart.
 
-    Lightning restores none of them, and dropout draws from the one of torch.
+    Lightning restores none of them, and dropout draws from the one of torch. With several ranks,
+    whose streams would be equal, torch is seeded from (seed, rank, update) at every batch instead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, seed: int) -> None:
+        self.seed = seed
         self._pending: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,10 +149,15 @@ class RandomStreams(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the streams, once."""
-        if self._pending is None:
-            return
-        state, self._pending = self._pending, None
+        """Set the streams, once; on several ranks, the one of torch every time."""
+        if trainer.world_size > 1:
+            key = (self.seed, "rank", trainer.global_rank, trainer.global_step)
+            torch.manual_seed(derive_seed(*key))
+        elif self._pending is not None:
+            self._restore(self._pending)
+            self._pending = None
+
+    def _restore(self, state: dict[str, Any]) -> None:
         version, words, gauss = state["python"]
         random.setstate((version, tuple(words), gauss))
         legacy = state["numpy"]
@@ -160,56 +166,3 @@ class RandomStreams(Callback):
         torch.set_rng_state(state["torch"])
         if len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda"])
-
-
-class StepProgress(ProgressBar):
-    """One bar over all updates of the run, with the time left; on stderr."""
-
-    def __init__(self, *, every: int = 10) -> None:
-        super().__init__()
-        self.every = every  # updates between two refreshes; reading a loss waits for the device
-        self._enabled = True
-        self._bar: tqdm | None = None
-
-    def disable(self) -> None:
-        """Show nothing, which Lightning asks of all ranks but the first."""
-        self._enabled = False
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar at the update from which the run continues."""
-        total = trainer.max_steps if trainer.max_steps > 0 else None
-        self._bar = tqdm(
-            total=total,
-            initial=trainer.global_step,
-            desc="training",
-            unit="update",
-            file=sys.stderr,
-            disable=not self._enabled,
-            # On a terminal ten times a second; in a log file one line every half minute.
-            mininterval=0.1 if sys.stderr.isatty() else 30.0,
-            dynamic_ncols=True,
-        )
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Move the bar; the loss beside it is the last one that was logged."""
-        step = trainer.global_step
-        if self._bar is None or (step % self.every and step != trainer.max_steps):
-            return
-        shown = getattr(pl_module, "shown", {})
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
-        self._bar.update(step - self._bar.n)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the bar."""
-        self._close()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: Any) -> None:
-        """Close the bar, so that the error begins on its own line."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -23,6 +23,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from audiogen.training.identity import register_resolvers
 
 CODE = Path(__file__).parents[1]
+HYDRA = Path(hydra.__file__).parent
 CONF = Path(__file__).parents[2] / "conf"
 CALLERS_MISTAKE = 2
 MISTAKES = (ValueError, FileNotFoundError, TypeError)  # raised while building from a config
@@ -98,12 +99,12 @@ def explain(error: BaseException, *, config_name: str, overrides: list[str]) -> 
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Say whether our own code raised a ValueError: it does for the caller's mistakes only."""
+    """Say whether our code, or Hydra's, raised a ValueError: they do so for caller's mistakes."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = Path(trace.tb_frame.f_code.co_filename) if trace is not None else Path()
-    return isinstance(error, ValueError) and CODE in place.parents
+    return isinstance(error, ValueError) and not {CODE, HYDRA}.isdisjoint(place.parents)
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:

@@ -101,7 +101,8 @@ class RecordingModule(LightningModule):
         if self.trainer.world_size > 1:
             totals = self._summed_over_ranks(totals)
         values = {f"val/{name}": float(total) / weight for name, (total, weight) in totals.items()}
-        self.log_dict(values, logger=False)  # for callbacks that watch a metric
+        # For callbacks that watch a metric; the values are the same on all ranks already.
+        self.log_dict(values, logger=False, sync_dist=self.trainer.world_size > 1)
         if not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
             self.write(values)
 

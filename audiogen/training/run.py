@@ -54,7 +54,8 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
     from audiogen.training.export import export_module
     from audiogen.training.history import HistoryLogger
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     module = instantiate(cfg.module, _convert_="all")
@@ -86,15 +87,16 @@ def _fit(
 
 
 def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
-    from audiogen.training import callbacks
+    from audiogen.training.callbacks import RandomStreams
     from audiogen.training.checkpoints import AtomicCheckpointIO, Checkpointer
+    from audiogen.training.progress import StepProgress
 
     used: list[Any] = [
-        callbacks.RandomStreams(),
+        RandomStreams(seed=cfg.seed),
         Checkpointer(run.checkpoints, every=cfg.checkpoint_every),
     ]
     if cfg.trainer.get("enable_progress_bar", True):
-        used.append(callbacks.StepProgress())
+        used.append(StepProgress())
     # In this order: samples are made of averaged weights.
     chosen = [cfg[name] for name in ("average", "samples") if cfg.get(name)]
     used += [instantiate(node, _convert_="all") for node in chosen]
