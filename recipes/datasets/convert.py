@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from audiogen.audio import SILENCE, AudioError, AudioLevels, audio_writer, check
 from audiogen.data.manifest import write_json_lines
 
 SHORTEST = 0.1  # seconds; below that there is a click, no sound
+SHORTEST_EVENT = 0.005  # seconds above silence; less is the ringing of the filter at a cut
 SHORTEST_REST = 1.0  # seconds; a shorter rest at the end of a file stays with the clip before it
 CANCELLED = 0.1  # mean over channels against the channels: below -20 dB they cancel each other out
 AMBISONIC = re.compile(r"ambix|fuma|ambisonic|b[-_ ]?format", re.IGNORECASE)
@@ -100,9 +100,9 @@ def convert(source: Path, target: Path, *, sample_rate: int, clip_seconds: float
         )
     channels = channels_to_mix(source.name, levels)
     gain = 1 / max(1.0, levels.peak)
-    total = math.ceil(levels.info.frames * sample_rate / levels.info.sample_rate)
+    total = -(-levels.info.frames * sample_rate // levels.info.sample_rate)
     step = round(clip_seconds * sample_rate)
-    spans: list[tuple[int, int, float]] = []  # first sample, samples, peak
+    spans: list[tuple[int, int, int]] = []  # first sample, samples, samples above silence
     with audio_writer(target, sample_rate, 1, clamp=True) as write:
         for begin in range(0, total, step):
             piece, _ = read_audio(
@@ -113,11 +113,11 @@ def convert(source: Path, target: Path, *, sample_rate: int, clip_seconds: float
             )
             mono = piece[channels].mean(dim=0, keepdim=True) * gain
             write(mono)
-            spans.append((begin, mono.shape[1], mono.abs().max().item()))
+            spans.append((begin, mono.shape[1], int((mono.abs() > SILENCE).sum())))
     pieces = [
         [begin / sample_rate, length / sample_rate]
-        for begin, length, peak in _join_rest(spans, round(SHORTEST_REST * sample_rate))
-        if peak > SILENCE
+        for begin, length, audible in _join_rest(spans, round(SHORTEST_REST * sample_rate))
+        if audible >= SHORTEST_EVENT * sample_rate
     ]
     if not pieces:
         target.unlink()
@@ -142,11 +142,11 @@ def channels_to_mix(name: str, levels: AudioLevels) -> list[int]:
     return chosen if max(rms[c] for c in chosen) > SILENCE else loudest
 
 
-def _join_rest(spans: list[tuple[int, int, float]], shortest: int) -> list[tuple[int, int, float]]:
+def _join_rest(spans: list[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
     if len(spans) < 2 or spans[-1][1] >= shortest:
         return spans
-    (begin, length, peak), (_, rest, rest_peak) = spans[-2:]
-    return [*spans[:-2], (begin, length + rest, max(peak, rest_peak))]
+    (begin, length, audible), (_, rest, audible_rest) = spans[-2:]
+    return [*spans[:-2], (begin, length + rest, audible + audible_rest)]
 
 
 @contextmanager

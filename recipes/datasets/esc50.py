@@ -76,7 +76,7 @@ def read_sounds(root: Path) -> tuple[list[Sound], list[dict[str, str]]]:
         for row in rows:
             path = _audio(root, row["filename"])
             if path is None:
-                reason = f"missing: not in audio/, as {', '.join(SUFFIXES)} neither"
+                reason = f"missing: audio/ has it neither so nor with {', '.join(SUFFIXES)}"
                 missing.append({"file": row["filename"], "reason": reason})
                 continue
             category = row["category"]

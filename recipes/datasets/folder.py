@@ -116,10 +116,11 @@ def find_captions(
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return the captions of every file, and notes on what could not be used."""
     texts: dict[str, list[str]] = {}
-    used, problems = set(), []
+    used, problems, told = set(), [], 0
     for key, path in found.items():
         name, captions = look_up(table, key)
         used.add(name)
+        told += bool(captions)
         if not captions:
             try:
                 captions = read_side_car(path)
@@ -132,7 +133,7 @@ def find_captions(
     unused = [name for name in table if name not in used]
     if table and len(unused) == len(table):
         raise ValueError(f"{table_path}: none of its {len(table)} names is a file: {_some(unused)}")
-    notes = [f"captions of {len(table) - len(unused)} files are from {table_path}"] if table else []
+    notes = [f"captions of {told} files are from {table_path}"] if table else []
     if unused:
         notes.append(f"{len(unused)} files it names are not there: {_some(unused)}")
     if problems:

@@ -16,7 +16,7 @@ from typing import Any
 
 from audiogen.audio import remove_unfinished
 from audiogen.data.manifest import SPLITS, Clip, write_json_lines, write_manifest
-from recipes.datasets.convert import convert_all
+from recipes.datasets.convert import SHORTEST_REST, convert_all
 
 SHARES = {"test": 0.1, "valid": 0.1}  # of the files; the rest trains
 LONGEST_NAME = 80  # bytes, of at least 143 that file systems allow
@@ -73,6 +73,11 @@ def prepare(
     Raises:
         ValueError: if ``out`` holds something else, or too few files can be used.
     """
+    if sample_rate < 1 or clip_seconds < SHORTEST_REST:
+        raise ValueError(
+            f"expected a sample rate in Hz and clips of {SHORTEST_REST} s or more, got "
+            f"{sample_rate} and {clip_seconds}"
+        )
     _claim(out, origin)
     audio = out / "audio"
     audio.mkdir(parents=True, exist_ok=True)
@@ -112,8 +117,8 @@ def prepare(
 def file_names(keys: Iterable[str]) -> dict[str, str]:
     """Name the converted files: legible, fit for every file system, and no two alike.
 
-    >>> file_names(["dog/Bark 1.wav", "dog/bark_1.flac"])["dog/Bark 1.wav"]
-    'dog-Bark_1-3c4b1b5c'
+    >>> file_names(["dog/Bark 1.wav", "rain.wav"])
+    {'dog/Bark 1.wav': 'dog-Bark_1', 'rain.wav': 'rain'}
     """
     keys = list(keys)
     wanted = {key: _legible(key) for key in keys}
