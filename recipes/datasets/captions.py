@@ -37,7 +37,8 @@ def read_table(path: Path) -> dict[str, list[str]]:
     bars separate columns. A file may have many rows. A cell may be a JSON list.
 
     Raises:
-        ValueError: if there is no such table, or a column is missing, naming those it has.
+        ValueError: if there is no such table, a column is missing (naming those it has), or a cell
+            is no caption (naming the line).
     """
     lines = _text(path).splitlines(keepends=True)
     header, delimiter = _header(path, lines)
@@ -45,11 +46,15 @@ def read_table(path: Path) -> dict[str, list[str]]:
     file_column = next(names.index(name) for name in FILE_COLUMNS if name in names)
     caption_columns = [i for i, name in enumerate(names) if _is_caption(name)]
     table: dict[str, list[str]] = {}
-    for row in csv.reader(lines[1:], delimiter=delimiter):
+    rows = csv.reader(lines[1:], delimiter=delimiter)
+    for row in rows:
         if len(row) > file_column and row[file_column].strip():
             cells = [row[i] for i in caption_columns if i < len(row)]
-            captions = table.setdefault(_key(row[file_column]), [])
-            captions += [c for cell in cells for c in _captions(_json_list(cell))]
+            try:
+                captions = [c for cell in cells for c in _captions(_json_list(cell))]
+            except ValueError as error:
+                raise ValueError(f"{path}:{rows.line_num + 1}: {error}") from error
+            table.setdefault(_key(row[file_column]), []).extend(captions)
     return table
 
 

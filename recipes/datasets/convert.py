@@ -162,8 +162,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _facts(key: str, source: Path, target: Path) -> dict[str, Any]:
-    stat = source.stat()
-    return {"file": key, "name": target.name, "size": stat.st_size, "changed": stat.st_mtime_ns}
+    facts = {"file": key, "name": target.name}
+    try:
+        stat = source.stat()
+    except OSError:  # a link that leads nowhere; `convert` will say so
+        return facts | {"size": None, "changed": None}
+    return facts | {"size": stat.st_size, "changed": stat.st_mtime_ns}
 
 
 def _read_journal(journal: Path) -> Iterator[dict[str, Any]]:

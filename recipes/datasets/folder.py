@@ -155,6 +155,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort()  # of two links to one folder, the same one every time
         yield from (Path(root, name) for name in files)
 
 

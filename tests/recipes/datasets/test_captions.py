@@ -73,6 +73,13 @@ def test_a_table_without_the_columns(tmp_path, text):
         read_table(path)
 
 
+def test_a_cell_that_is_no_caption(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text(f"file,caption\nx.wav,rain\ny.wav,{'w' * 2001}\n")
+    with pytest.raises(ValueError, match=r"captions\.csv:3: a caption is longer than 2000"):
+        read_table(path)
+
+
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"no\.csv: the table of captions cannot be read"):
         read_table(tmp_path / "no.csv")
