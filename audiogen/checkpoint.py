@@ -16,10 +16,16 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from audiogen.codec.model import Codec
-from audiogen.folder import restore_folder
-from audiogen.hub import resolve
-from audiogen.layout import CheckpointError, load_strict, read_config, read_tensors, write_folder
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.hub import resolve
+from audiogen.model_folder.layout import (
+    CheckpointError,
+    load_strict,
+    read_config,
+    read_tensors,
+    write_folder,
+)
+from audiogen.model_folder.replace import restore_folder
 from audiogen.text import TextEncoder, build_text_encoder
 
 __all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
@@ -68,7 +74,7 @@ def save_model(
         lm: the language model.
         codec: whose codes the language model was trained on.
         max_duration: seconds, the longest window the language model was trained on.
-        card: what the model card says; see `audiogen.card.check_card`.
+        card: what the model card says; see `audiogen.model_folder.card.check_card`.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model.

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from audiogen.checkpoint import load_model
 from audiogen.codec.model import Codec
-from audiogen.lm.model import TokenLM
-from audiogen.settings import (
+from audiogen.generation.settings import (
     Options,
     Settings,
     check_options,
@@ -20,10 +19,11 @@ from audiogen.settings import (
     item_generators,
     window_frames,
 )
-from audiogen.stages import Stages, finite
-from audiogen.streaming import StreamDecoder, decode_pieces
+from audiogen.generation.stages import Stages, finite
+from audiogen.generation.streaming import StreamDecoder, decode_pieces
+from audiogen.generation.windows import generate_windows
+from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
-from audiogen.windows import generate_windows
 
 FIRST_OF_AUDIOCRAFT = 5.0  # seconds a model of AudioCraft makes until it is told otherwise
 
@@ -31,9 +31,10 @@ FIRST_OF_AUDIOCRAFT = 5.0  # seconds a model of AudioCraft makes until it is tol
 class AudioGen(Stages):
     """A text-to-sound model.
 
-    Every generating method takes the keywords of `audiogen.settings.Options` beside its own; what
-    is left out is as `set_generation_params` set it. Sounds longer than ``max_duration`` are made
-    of windows that overlap in codes. For the arguments see `audiogen.stages.Stages`.
+    Every generating method takes the keywords of `audiogen.generation.settings.Options` beside its
+    own; what is left out is as `set_generation_params` set it. Sounds longer than ``max_duration``
+    are made of windows that overlap in codes. For the arguments see
+    `audiogen.generation.stages.Stages`.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class AudioGen(Stages):
             descriptions: B captions; None and "" mean "no caption".
             duration: seconds, the prompt's included; any length, never cut.
             prompt_codes: int64 [B, K, P] to continue.
-            options: see `audiogen.settings.Options`.
+            options: see `audiogen.generation.settings.Options`.
 
         Returns:
             int64 [B, K, round(duration * frame_rate)] on the model's device.
@@ -178,7 +179,7 @@ class AudioGen(Stages):
             prompt_sample_rate: Hz.
             descriptions: one caption per item of the prompt; None is none for all.
             duration: seconds, the prompt's included.
-            options: see `audiogen.settings.Options`.
+            options: see `audiogen.generation.settings.Options`.
 
         Returns:
             As `generate`; the sound begins with the prompt as the codec renders it.
@@ -202,7 +203,7 @@ class AudioGen(Stages):
             description: a caption or None.
             duration: seconds in all.
             piece: seconds of codes that are gathered before they are decoded.
-            options: see `audiogen.settings.Options`.
+            options: see `audiogen.generation.settings.Options`.
 
         Yields:
             float32 [1, C, t] on the CPU. The codes are those of ``generate([description])`` with

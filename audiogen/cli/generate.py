@@ -21,9 +21,9 @@ from audiogen.checkpoint import find_folder
 from audiogen.cli.device import chosen_device
 from audiogen.cli.prompts import Prompt, gather_prompts
 from audiogen.files import remove_unfinished, replacing
-from audiogen.layout import model_hash, read_config
+from audiogen.generation.settings import count_frames
+from audiogen.model_folder.layout import model_hash, read_config
 from audiogen.pipeline import AudioGen
-from audiogen.settings import count_frames
 
 SLUG_LENGTH = 48  # characters of the prompt that a file name keeps
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from audiogen.checkpoint import find_folder
 from audiogen.cli.codes import read_codes
-from audiogen.layout import check_files, model_hash, read_config
+from audiogen.model_folder.layout import check_files, model_hash, read_config
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,13 +5,13 @@ the ranks in turn. The datasets derive clip, crop and caption from that number, 
 so a position is one integer, the same for any number of workers.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 ENDLESS = 2**48  # samples; a length that no run reaches, for loops that want one
 Collate = Callable[[list[Any]], Any]
@@ -23,35 +23,50 @@ class EndlessSampler(Sampler[int]):
     def __init__(self, *, rank: int = 0, world_size: int = 1) -> None:
         self.rank = rank
         self.world_size = world_size
+        self.start = 0  # items of this rank that an earlier process had
 
     def __len__(self) -> int:
         return ENDLESS // self.world_size
 
-    def __iter__(self) -> "_Position":
-        return _Position(self.rank, self.world_size)
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.rank + self.start * self.world_size, self.world_size)
 
 
-class _Position:
-    """Where a rank is in the stream; torchdata saves and restores it with the loader."""
+class EndlessLoader(DataLoader[Any]):
+    """Batches of an `EndlessSampler`; Lightning saves and restores how many were delivered.
 
-    def __init__(self, start: int, stride: int) -> None:
-        self.next = start
-        self.stride = stride
+    What workers have read ahead does not count, so a run may go on with another number of them;
+    torchdata's StatefulDataLoader, which saves the workers too, cannot.
+    """
 
-    def __iter__(self) -> "_Position":
-        return self
+    def __init__(
+        self, dataset: Dataset, *, batch_size: int, rank: int, world_size: int, **how: Any
+    ):
+        self.delivered = 0
+        super().__init__(
+            dataset,
+            batch_size=batch_size,
+            sampler=EndlessSampler(rank=rank, world_size=world_size),
+            drop_last=True,
+            generator=torch.Generator(),  # else the loader draws from the global stream
+            **how,
+        )
 
-    def __next__(self) -> int:
-        item, self.next = self.next, self.next + self.stride
-        return item
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for batch in super().__iter__():
+            self.delivered += 1
+            yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return the position, without the rank: one copy serves all of them."""
-        return {"round": self.next // self.stride}
+        """Return the batches delivered to a rank; all ranks have as many."""
+        return {"delivered": self.delivered}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at a position."""
-        self.next = state["round"] * self.stride + self.next % self.stride
+        """Go on behind them."""
+        assert isinstance(self.sampler, EndlessSampler)
+        assert self.batch_size is not None
+        self.delivered = state["delivered"]
+        self.sampler.start = self.delivered * self.batch_size
 
 
 class DataModule(LightningDataModule):
@@ -96,15 +111,14 @@ class DataModule(LightningDataModule):
             self.train = self.make_train()
             self.valid = self.make_valid()
 
-    def train_dataloader(self) -> StatefulDataLoader:
+    def train_dataloader(self) -> EndlessLoader:
         """Return the endless loader of this rank."""
         rank, world_size = self._place()
-        return StatefulDataLoader(
+        return EndlessLoader(
             self.train,
             batch_size=self.batch_size,
-            sampler=EndlessSampler(rank=rank, world_size=world_size),
-            drop_last=True,
-            generator=torch.Generator(),  # else the loader draws from the global stream
+            rank=rank,
+            world_size=world_size,
             **self._loading(),
         )
 

@@ -10,10 +10,10 @@ from torch.optim import Optimizer
 from audiogen.checkpoint import load_codec, save_model
 from audiogen.codec.model import Codec
 from audiogen.data.tokens import TokenError
-from audiogen.layout import read_config
 from audiogen.lm.guidance import drop_conditions
 from audiogen.lm.loss import codebook_cross_entropy
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.layout import read_config
 from audiogen.rng import batch_generator
 from audiogen.text import TextEncoder
 from audiogen.training.recording import RecordingModule, clip_gradients

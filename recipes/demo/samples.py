@@ -18,7 +18,7 @@ from tqdm import tqdm
 from audiogen import AudioGen, read_audio, write_audio
 from audiogen.data.manifest import Clip, read_manifest
 from audiogen.files import replacing
-from audiogen.layout import model_hash, read_config
+from audiogen.model_folder.layout import model_hash, read_config
 from audiogen.rng import derive_seed
 
 GUIDANCE = {"generated": 3.0, "unguided": 1.0}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiogen import folder, layout
+from audiogen.model_folder import replace as folder, layout
 from audiogen.checkpoint import load_codec, save_codec
 from audiogen.pipeline import AudioGen
 

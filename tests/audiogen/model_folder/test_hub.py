@@ -2,7 +2,7 @@
 
 import pytest
 
-from audiogen import hub
+from audiogen.model_folder import hub
 from audiogen.checkpoint import load_codec, load_model
 
 

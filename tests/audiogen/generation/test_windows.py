@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from audiogen.generation.windows import generate_windows
 from audiogen.lm.generate import generate_codes
-from audiogen.windows import generate_windows
 
 GREEDY = {
     "generators": None,

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from audiogen.rng import item_generator
-from audiogen.settings import (
+from audiogen.generation.settings import (
     Settings,
     check_options,
     chosen,
@@ -12,6 +11,7 @@ from audiogen.settings import (
     item_generators,
     window_frames,
 )
+from audiogen.rng import item_generator
 
 
 def first_draws(generators):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from audiogen.audio import resample
 from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
-from audiogen.hub import upload
+from audiogen.generation.settings import check_options
 from audiogen.lm.model import TokenLM
-from audiogen.settings import check_options
+from audiogen.model_folder.hub import upload
 from audiogen.text import TextEncoder
 
 
@@ -25,7 +25,8 @@ class Stages:
         lm: text and codes to codes.
         codec: codes to sound; it is set to the language model's number of codebooks.
         max_duration: seconds, the longest window the language model was trained on.
-        card: what is known about the model: licence, training data; see `audiogen.card`.
+        card: what is known about the model: licence, training data; see
+            `audiogen.model_folder.card`.
 
     Raises:
         ValueError: if the parts do not fit together.

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from audiogen.card import check_card, render_card
-from audiogen.folder import replace_folder
-from audiogen.hub import PUBLISHED_FILES
+from audiogen.model_folder.card import check_card, render_card
+from audiogen.model_folder.hub import PUBLISHED_FILES
+from audiogen.model_folder.replace import replace_folder
 
 VERSION = 1  # raised with every change of the layout
 OLDEST_READER = 1  # the oldest VERSION whose reader still understands what is written here
@@ -149,8 +149,8 @@ def write_folder(
         folder: new, empty, or a model folder.
         config: ``format`` and what it requires, less ``card`` and ``files``.
         modules: file name -> the part whose tensors it holds.
-        card: see `audiogen.card.check_card`.
-        facts: see `audiogen.card.render_card`.
+        card: see `audiogen.model_folder.card.check_card`.
+        facts: see `audiogen.model_folder.card.render_card`.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model.

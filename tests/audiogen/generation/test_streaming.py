@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from audiogen.streaming import StreamDecoder, decode_pieces
+from audiogen.generation.streaming import StreamDecoder, decode_pieces
 
 SHAPES = {
     "base": {},

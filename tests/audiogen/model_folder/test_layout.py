@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audiogen.checkpoint import load_model
-from audiogen.layout import CheckpointError
+from audiogen.model_folder.layout import CheckpointError
 
 
 def change_config(path: Path, **changes: object) -> None:

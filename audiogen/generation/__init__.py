@@ -1,0 +1,1 @@
+"""The parts of the pipeline: stages, settings, windows of long sounds, streaming."""
