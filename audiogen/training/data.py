@@ -41,7 +41,7 @@ class EndlessLoader(DataLoader[Any]):
 
     def __init__(
         self, dataset: Dataset, *, batch_size: int, rank: int, world_size: int, **how: Any
-    ):
+    ) -> None:
         self.delivered = 0
         super().__init__(
             dataset,

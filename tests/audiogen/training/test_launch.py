@@ -1,0 +1,90 @@
+"""What people see of a command: exit codes, one line, and how fast it answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audiogen.training.launch import nearest_name
+
+ROOT = Path(__file__).parents[3]
+VERBS = ["train_codec", "train_lm", "encode_tokens", "generate", "evaluate", "export"]
+
+
+def run(verb, *words):
+    command = [sys.executable, f"scripts/{verb}.py", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_and_config_load_nothing_heavy(verb):
+    code = (
+        "import runpy, sys, atexit\n"
+        "atexit.register(lambda: print('LOADED', *{m.split('.')[0] for m in sys.modules}))\n"
+        f"sys.argv = ['scripts/{verb}.py', '--cfg', 'job']\n"
+        f"runpy.run_path('scripts/{verb}.py', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split("LOADED")[1].split())
+    assert not {"torch", "lightning", "transformers", "wandb", "numpy"} & loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["trainer.max_stepz=3"],
+            "error: there is no 'trainer.max_stepz' in the configuration: "
+            "did you mean 'trainer.max_steps'?",
+        ),
+        (
+            ["experiment=smok_codec"],
+            "error: there is no 'experiment/smok_codec' in the configuration: "
+            "did you mean 'experiment/smoke_codec'?",
+        ),
+        (["experimant=smoke"], "did you mean 'experiment'?"),
+        (["lr=3"], "did you mean 'optim.lr'?"),
+        (["adversarial=null"], "error: Config group override must be a string or a list"),
+        (["seed=1", "logger=none"], "error: trainer.max_steps is required and was not given"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words, line):
+    done = run("train_codec", *words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert line in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_mistake_in_a_constructor_names_the_key(tmp_path):
+    words = ["experiment=smoke_codec", "codec.decay=2", f"paths.runs={tmp_path}"]
+    done = run("train_codec", *words)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: module.codec: decay must be in [0, 1), got 2"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("trainer.max_step", "trainer.max_steps"),
+        ("optim.learning_rate", None),
+        ("module.condition_droput", "module.condition_dropout"),
+        ("lm/smal", "lm/small"),
+        ("batch_size", "data.batch_size"),
+    ],
+)
+def test_nearest_name(wrong, right):
+    known = {"trainer.max_steps", "module.condition_dropout", "lm/small", "data.batch_size"}
+    assert nearest_name(wrong, known) == right
+
+
+def test_full_errors_on_demand(monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    done = run("train_codec", "trainer.max_stepz=3")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr

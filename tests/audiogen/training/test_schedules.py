@@ -1,0 +1,55 @@
+import math
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+
+from audiogen.training.schedules import constant, cosine, inverse_sqrt, set_learning_rate
+
+
+def test_published_schedule():
+    """5e-4 with 3000 warm-up updates; numbers measured on the reference implementation."""
+    rates = [5e-4 * inverse_sqrt(step, warmup=3000) for step in (0, 2999, 5999)]
+    assert rates == pytest.approx([1.667e-7, 5e-4, 3.5355e-4], rel=1e-3)
+
+
+def test_cosine_starts_at_one_ends_at_the_floor_and_never_rises():
+    factors = [cosine(step, total=100, warmup=10, floor=0.05) for step in range(150)]
+    assert factors[9] == factors[10] == 1.0
+    assert factors[100] == factors[149] == pytest.approx(0.05)
+    assert factors[55] == pytest.approx((1 + 0.05) / 2)  # half way along half a cosine
+    assert all(before >= after for before, after in pairwise(factors[9:]))
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+
+
+@pytest.mark.parametrize(
+    "schedule", [constant, partial(cosine, total=50), partial(inverse_sqrt, warmup=1)]
+)
+def test_first_update_learns(schedule):
+    assert 0 < schedule(0) <= 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cosine(0, total=5, warmup=5), "total must be greater than warmup: got total 5"),
+        (lambda: inverse_sqrt(0, warmup=0), "warm-up of 1 update or more, got 0"),
+        (lambda: constant(-1), "cannot be negative: got step -1"),
+    ],
+)
+def test_impossible_schedules_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_learning_rate_is_relative_to_the_first_and_survives_a_restart():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    groups = [{"params": [weight], "lr": 0.5}]
+    optimizer = torch.optim.Adam(groups)
+    for step in range(7):
+        set_learning_rate(optimizer, cosine(step, total=10))
+    again = torch.optim.Adam([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.5}])
+    again.load_state_dict(optimizer.state_dict())
+    set_learning_rate(again, cosine(7, total=10))
+    assert again.param_groups[0]["lr"] == 0.5 * 0.5 * (1 + math.cos(0.7 * math.pi))
