@@ -60,14 +60,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, line):
     assert done.stdout == ""
 
 
-def test_a_mistake_in_a_constructor_names_the_key(tmp_path):
-    words = ["experiment=smoke_codec", "codec.decay=2", f"paths.runs={tmp_path}"]
-    done = run("train_codec", *words)
-    assert done.returncode == 2
-    last = done.stderr.splitlines()[-1]
-    assert last == "error: module.codec: decay must be in [0, 1), got 2"
-
-
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
