@@ -1,4 +1,4 @@
-"""Encode sounds: python scripts/encode_tokens.py codec=... manifest=... out=..."""
+"""Encode sounds: python scripts/encode_tokens.py codec_folder=... manifest=... out=..."""
 
 from omegaconf import DictConfig
 
@@ -11,7 +11,7 @@ def main(cfg: DictConfig) -> None:
     from audiogen.encode import encode_manifest
 
     encode_manifest(
-        load_codec(cfg.codec),
+        load_codec(cfg.codec_folder),
         cfg.manifest,
         cfg.out,
         segment_duration=cfg.segment_duration,

@@ -22,6 +22,7 @@ from audiogen.model_folder.layout import model_hash, read_config
 from audiogen.rng import derive_seed
 
 GUIDANCE = {"generated": 3.0, "unguided": 1.0}
+TOP_K = 64  # half of the demo codec's codes
 FOLDERS = ("reference", "roundtrip", *GUIDANCE)
 BATCH = 32
 
@@ -58,7 +59,7 @@ def render(model: AudioGen, clips: list[Clip], *, duration: float, seed: int) ->
     seeds = [derive_seed(seed, clip.id) for clip in clips]
     for folder, guidance in GUIDANCE.items():
         sounds[folder] = model.generate(
-            captions, duration=duration, seed=seeds, guidance_scale=guidance
+            captions, duration=duration, seed=seeds, guidance_scale=guidance, top_k=TOP_K
         )
     return sounds
 

@@ -158,7 +158,7 @@ def score(samples: Path, probe: Probe | None) -> dict[str, Any]:
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(rows)))
     shuffled = {name: value[order] for name, value in targets.items()}
     report["shuffled"] = score_set(sets["generated"], shuffled)
-    main = next(name for name in MAIN_LABELS if name in targets)
+    main = next((name for name in MAIN_LABELS if name in targets), next(iter(targets)))
     return {
         "n": len(rows),
         "probe": {"labels": {n: list(v) for n, v in probe.label_set.values.items()}, "main": main},
