@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from audiogen.training.callbacks import WeightAverage
 from audiogen.training.checkpoints import is_whole, newest_checkpoint
 from audiogen.training.launch import RunError
-from audiogen.training.run_folder import RunFolder
 
 
 def export_module(
@@ -40,7 +39,7 @@ def export_run(
     assert isinstance(cfg, DictConfig)
     if codec_folder is not None:
         cfg.module.codec_folder = codec_folder
-    folder = RunFolder(run, config_hash="").checkpoints
+    folder = Path(run) / "checkpoints"
     path = newest_checkpoint(folder) if checkpoint is None else Path(checkpoint)
     if path is None or not is_whole(path):
         raise RunError(f"{path or folder} holds no whole checkpoint: train first, or name another")

@@ -117,3 +117,8 @@ def _digest_file(path: Path, modified: int, size: int) -> str:
     """Digest one file; time and size are only the key under which the answer is remembered."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# Here and not only in `launch`: a job on a cluster unpickles its function, which imports this, and
+# then resolves its run folder.
+register_resolvers()

@@ -26,7 +26,7 @@ CODE = Path(__file__).parents[1]
 HYDRA = Path(hydra.__file__).parent
 CONF = Path(__file__).parents[2] / "conf"
 CALLERS_MISTAKE = 2
-MISTAKES = (ValueError, FileNotFoundError, TypeError)  # raised while building from a config
+MISTAKES = (ValueError, TypeError, OSError)  # raised while building from a config
 
 
 class RunError(ValueError):

@@ -87,6 +87,8 @@ def _fit(
 
 
 def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     from audiogen.training.callbacks import RandomStreams
     from audiogen.training.checkpoints import AtomicCheckpointIO, Checkpointer
     from audiogen.training.progress import StepProgress
@@ -102,12 +104,16 @@ def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
     used += [instantiate(node, _convert_="all") for node in chosen]
     extra = instantiate(cfg.logger, _convert_="all") if cfg.get("logger") else None
     make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
-    trainer: Trainer = make(
-        callbacks=used,
-        logger=[history, *([extra] if extra else [])],
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=str(run.path),
-    )
+    try:
+        trainer: Trainer = make(
+            callbacks=used,
+            logger=[history, *([extra] if extra else [])],
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=str(run.path),
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        reason = str(error).rstrip(".! ")
+        raise RunError(f"trainer: {reason}; choose another trainer=... or other values") from error
     return trainer
 
 

@@ -159,6 +159,24 @@ def test_mistakes_while_training_starts_are_one_line(scripts: Starter, tmp_path:
     assert "manifest.jsonl" in last_line(scripts)
 
 
+def test_a_trainer_this_machine_cannot_be_is_one_line(scripts: Starter, tmp_path: Path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert start(scripts, tmp_path, "trainer.accelerator=gpu") == 2
+    assert last_line(scripts).startswith("error: trainer: ")
+    assert start(scripts, tmp_path, "+trainer.max_stepz=3") == 2
+    assert "max_stepz" in last_line(scripts)
+
+
+def test_a_sweep_makes_one_run_per_point_and_skips_what_is_done(scripts: Starter, tmp_path: Path):
+    words = ["-m", *LM, "seed=1,2", f"paths.runs={tmp_path}"]
+    assert scripts.run("train_lm.py", *words) == 0, scripts.log.read_text()
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/done.json")}
+    assert len(done) == 2
+    assert scripts.run("train_lm.py", *words) == 0, scripts.log.read_text()
+    assert done == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/done.json")}
+
+
 def test_two_ranks_train_as_one_with_their_global_batch(scripts: Starter, tmp_path: Path):
     """Gradients, gradient norms and codebooks are averaged over ranks; the data is dealt out."""
     common = ["adversarial=none", "average=null", "trainer.limit_val_batches=1.0", "optim.lr=1e-3"]
