@@ -2,8 +2,8 @@
 
 import pytest
 
-from audiogen.model_folder import hub
 from audiogen.checkpoint import load_codec, load_model
+from audiogen.model_folder import hub
 
 
 def test_offline_hub_id():

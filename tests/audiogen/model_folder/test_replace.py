@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiogen.model_folder import replace as folder, layout
 from audiogen.checkpoint import load_codec, save_codec
+from audiogen.model_folder import layout
+from audiogen.model_folder import replace as folder
 from audiogen.pipeline import AudioGen
 
 
