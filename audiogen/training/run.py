@@ -81,9 +81,17 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
 def _fit(
     cfg: DictConfig, run: RunFolder, trainer: "Trainer", module: "LightningModule", data: Any
 ) -> None:
+    from lightning.pytorch.loggers import WandbLogger
+
     checkpoint = _checkpoint(cfg.resume_from, run.checkpoints)
     log.info("%s: %s", run.path, f"continuing {checkpoint}" if checkpoint else "a new run")
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        for logger in trainer.loggers:
+            # wandb would lend its page to the next run of a sweep in this process.
+            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+                logger.experiment.finish()
 
 
 def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
