@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 
@@ -127,7 +127,8 @@ def window_frames(
 def chosen(settings: Settings, options: Options) -> Settings:
     """Return ``settings`` with what ``options`` say instead."""
     names = {field.name for field in fields(Settings)}
-    return replace(settings, **{k: v for k, v in options.items() if k in names})
+    changes: dict[str, Any] = {k: v for k, v in options.items() if k in names}
+    return replace(settings, **changes)
 
 
 def item_generators(count: int, options: Options) -> list[torch.Generator]:
