@@ -10,7 +10,7 @@ from audiogen.codec.discriminator import MultiScaleSTFTDiscriminator
 from audiogen.codec.model import Codec
 from audiogen.training.adversarial import Adversarial
 from audiogen.training.callbacks import WeightAverage
-from audiogen.training.checkpoints import Checkpointer
+from audiogen.training.checkpoints import AtomicCheckpointIO, Checkpointer
 from audiogen.training.codec_module import CodecModule
 from audiogen.training.data import DataModule
 from audiogen.training.history import HistoryLogger
@@ -194,6 +194,20 @@ def test_validation_writes_losses_and_perplexities_of_averaged_weights(tmp_path)
 
 def make_data_items():
     return RandomSounds(sample_rate=1000, segment_duration=0.25, seed=1, num_items=2)
+
+
+def test_a_checkpoint_comes_after_the_validation_of_its_update(tmp_path):
+    """Or a run that is killed in that validation would go on without its row."""
+    rows = []
+
+    class Watch(AtomicCheckpointIO):
+        def save_checkpoint(self, checkpoint, path, storage_options=None):
+            rows.append(HistoryLogger(tmp_path).latest())
+            super().save_checkpoint(checkpoint, path)
+
+    fit(make_module(), tmp_path, steps=3, plugins=[Watch()])
+    assert [row["step"] for row in rows] == [3]
+    assert "val/loss" in rows[0]
 
 
 def test_quiet_items_count_like_loud_ones_at_equal_level():
