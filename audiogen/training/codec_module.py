@@ -115,12 +115,25 @@ class CodecModule(RecordingModule):
         output = self.codec(target)
         losses = self._reconstruction(output.waveform, target)
         values = {"loss": self._weighted(losses), **losses}
-        values["rms_ratio"] = output.waveform.square().mean().sqrt() / (
-            target.square().mean().sqrt() + 1e-8
-        )
-        if not self.codec.quantizer.bypass:
-            values |= _code_values(output.codes, self.codec.codebook_size)
+        rms = [sound.square().mean().sqrt() for sound in (output.waveform, target)]
+        values["rms_ratio"] = rms[0] / (rms[1] + 1e-8)
         self.add_validation(values, weight=len(target))
+        if not self.codec.quantizer.bypass:
+            self._counts += _count_codes(output.codes, self.codec.codebook_size)
+
+    def on_validation_epoch_start(self) -> None:
+        """Count codes anew."""
+        shape = (self.codec.num_codebooks, self.codec.codebook_size)
+        self._counts = torch.zeros(shape, device=self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        """Add the perplexities of all codes of the validation, then write."""
+        counts = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
+        if counts.sum() > 0:
+            perplexities = code_statistics(counts)["perplexity"]
+            values = {f"perplexity_{k}": value for k, value in enumerate(perplexities)}
+            self.add_validation(values, weight=1)
+        super().on_validation_epoch_end()
 
     def extra_values(self) -> dict[str, float]:
         """Return learning rate, and perplexity, usage and restarts of every codebook."""
@@ -145,11 +158,9 @@ class CodecModule(RecordingModule):
         """Pass latents through during the warm-up; at its end start the codebooks."""
         quantizer = self.codec.quantizer
         quantizer.bypass = self.updates < self.warmup_steps
-        if self.warmup_steps and self.updates == self.warmup_steps and not self._started():
+        started = all(codebook.is_inited for codebook in quantizer.codebooks)
+        if self.warmup_steps and self.updates == self.warmup_steps and not started:
             quantizer.start(self._kmeans_latents())
-
-    def _started(self) -> bool:
-        return all(codebook.is_inited for codebook in self.codec.quantizer.codebooks)
 
     @torch.no_grad()
     def _kmeans_latents(self) -> Tensor:
@@ -215,13 +226,7 @@ class CodecModule(RecordingModule):
         return raw if isinstance(raw, list) else [raw]
 
 
-def _code_values(codes: Tensor, codebook_size: int) -> dict[str, Tensor]:
-    """Perplexity per codebook of codes int64 [B, K, T], within this batch."""
-    counts = torch.stack(
-        [
-            torch.bincount(codes[:, k].flatten(), minlength=codebook_size)
-            for k in range(codes.shape[1])
-        ]
-    )
-    perplexity = code_statistics(counts)["perplexity"]
-    return {f"perplexity_{k}": value for k, value in enumerate(perplexity)}
+def _count_codes(codes: Tensor, codebook_size: int) -> Tensor:
+    """Count how often each code of each codebook occurs in int64 [B, K, T]: float [K, N]."""
+    rows = [torch.bincount(row.flatten(), minlength=codebook_size) for row in codes.unbind(dim=1)]
+    return torch.stack(rows).float()
