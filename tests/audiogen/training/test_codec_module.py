@@ -53,7 +53,7 @@ def make_data(batch_size=2):
     )
 
 
-def fit(module, folder, *, steps=4, callbacks=(), **options):
+def fit(module, folder, *, steps=4, callbacks=(), data=None, **options):
     trainer = Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -69,7 +69,7 @@ def fit(module, folder, *, steps=4, callbacks=(), **options):
         enable_model_summary=False,
         **options,
     )
-    trainer.fit(module, datamodule=make_data())
+    trainer.fit(module, datamodule=data or make_data())
     return trainer
 
 
@@ -208,6 +208,17 @@ def test_a_checkpoint_comes_after_the_validation_of_its_update(tmp_path):
     fit(make_module(), tmp_path, steps=3, plugins=[Watch()])
     assert [row["step"] for row in rows] == [3]
     assert "val/loss" in rows[0]
+
+
+def test_validation_perplexity_is_of_all_codes_whatever_the_batch(tmp_path):
+    values = []
+    for size in (1, 2):
+        module = make_module()
+        data = make_data(batch_size=2)
+        data.valid_batch_size = size
+        fit(module, tmp_path / str(size), data=data)
+        values.append(HistoryLogger(tmp_path / str(size)).latest()["val/perplexity_0"])
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
 def test_quiet_items_count_like_loud_ones_at_equal_level():
