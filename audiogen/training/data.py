@@ -2,47 +2,66 @@
 
 A run is counted in updates, so its stream has no last batch: it is the items 0, 1, 2, ..., dealt to
 the ranks in turn. The datasets derive clip, crop and caption from that number, anew in every pass,
-so a position is one integer, the same for any number of workers.
+so that a position says all there is to say.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 ENDLESS = 2**48  # samples; a length that no run reaches, for loops that want one
 Collate = Callable[[list[Any]], Any]
 
 
+class _Numbers(Iterator[int]):
+    """rank, rank + world_size, rank + 2 * world_size, ...; torchdata saves and restores it."""
+
+    def __init__(self, *, rank: int, world_size: int) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self.drawn = 0
+
+    def __next__(self) -> int:
+        number = self.rank + self.drawn * self.world_size
+        self.drawn += 1
+        return number
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many were drawn, the same for all ranks."""
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on behind them."""
+        self.drawn = state_dict["drawn"]
+
+
 class EndlessSampler(Sampler[int]):
-    """Item numbers of one rank, forever: rank, rank + world_size, rank + 2 * world_size, ..."""
+    """Item numbers of one rank, forever."""
 
     def __init__(self, *, rank: int = 0, world_size: int = 1) -> None:
         self.rank = rank
         self.world_size = world_size
-        self.start = 0  # items of this rank that an earlier process had
 
     def __len__(self) -> int:
         return ENDLESS // self.world_size
 
     def __iter__(self) -> Iterator[int]:
-        return itertools.count(self.rank + self.start * self.world_size, self.world_size)
+        return _Numbers(rank=self.rank, world_size=self.world_size)
 
 
-class EndlessLoader(DataLoader[Any]):
-    """Batches of an `EndlessSampler`; Lightning saves and restores how many were delivered.
+class EndlessLoader(StatefulDataLoader):
+    """Batches of an `EndlessSampler`; Lightning saves and restores where it stands.
 
-    What workers have read ahead does not count, so a run may go on with another number of them;
-    torchdata's StatefulDataLoader, which saves the workers too, cannot.
+    The position of rank 0 serves all ranks. What workers read ahead does not count.
     """
 
     def __init__(
         self, dataset: Dataset, *, batch_size: int, rank: int, world_size: int, **how: Any
     ) -> None:
-        self.delivered = 0
         super().__init__(
             dataset,
             batch_size=batch_size,
@@ -52,21 +71,20 @@ class EndlessLoader(DataLoader[Any]):
             **how,
         )
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for batch in super().__iter__():
-            self.delivered += 1
-            yield batch
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the batches that were delivered.
 
-    def state_dict(self) -> dict[str, int]:
-        """Return the batches delivered to a rank; all ranks have as many."""
-        return {"delivered": self.delivered}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind them."""
-        assert isinstance(self.sampler, EndlessSampler)
-        assert self.batch_size is not None
-        self.delivered = state["delivered"]
-        self.sampler.start = self.delivered * self.batch_size
+        Raises:
+            ValueError: if the position is of a loader with another number of workers, whose
+                states torchdata cannot divide anew.
+        """
+        saved = state_dict.get("_snapshot", {}).get("_main_snapshot", {}).get("_num_workers", 0)
+        if saved != self.num_workers:
+            raise ValueError(
+                f"the checkpoint was written with data.num_workers={saved}, this run has "
+                f"{self.num_workers}: go on with data.num_workers={saved}"
+            )
+        super().load_state_dict(state_dict)
 
 
 class DataModule(LightningDataModule):
