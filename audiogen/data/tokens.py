@@ -19,7 +19,7 @@ _MAX_OPEN = 256  # memory maps; each holds a file descriptor, of which a process
 class TokenDataset(Dataset[dict[str, Any]]):
     """Codes and captions of one split of a folder.
 
-    Item ``i`` is the *global* sample number, which grows from epoch to epoch (`EpochSampler`):
+    Item ``i`` is the *global* sample number, which grows from pass to pass (`EndlessSampler`):
     which segment it is, and which of its captions it has, are a pure function of (seed, i).
 
     Args:

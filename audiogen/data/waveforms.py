@@ -16,7 +16,7 @@ from audiogen.rng import item_generator
 class WaveformDataset(Dataset[dict[str, Any]]):
     """Segments of the clips of one split of a manifest.
 
-    Item ``i`` is the *global* sample number, which grows from epoch to epoch (`EpochSampler`):
+    Item ``i`` is the *global* sample number, which grows from pass to pass (`EndlessSampler`):
     clip and crop are a pure function of (seed, i). Every pass over the clips shows each once.
 
     Args:

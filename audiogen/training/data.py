@@ -10,47 +10,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-ENDLESS = 2**48  # samples; a length that no run reaches, for loops that want one
+from audiogen.data.sampler import EndlessSampler
+
 Collate = Callable[[list[Any]], Any]
-
-
-class _Numbers(Iterator[int]):
-    """rank, rank + world_size, rank + 2 * world_size, ...; torchdata saves and restores it."""
-
-    def __init__(self, *, rank: int, world_size: int) -> None:
-        self.rank = rank
-        self.world_size = world_size
-        self.drawn = 0
-
-    def __next__(self) -> int:
-        number = self.rank + self.drawn * self.world_size
-        self.drawn += 1
-        return number
-
-    def state_dict(self) -> dict[str, int]:
-        """Return how many were drawn, the same for all ranks."""
-        return {"drawn": self.drawn}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on behind them."""
-        self.drawn = state_dict["drawn"]
-
-
-class EndlessSampler(Sampler[int]):
-    """Item numbers of one rank, forever."""
-
-    def __init__(self, *, rank: int = 0, world_size: int = 1) -> None:
-        self.rank = rank
-        self.world_size = world_size
-
-    def __len__(self) -> int:
-        return ENDLESS // self.world_size
-
-    def __iter__(self) -> Iterator[int]:
-        return _Numbers(rank=self.rank, world_size=self.world_size)
 
 
 class EndlessLoader(StatefulDataLoader):
