@@ -88,7 +88,7 @@ def measure_scores(scores: Mapping[str, Any]) -> dict[str, float | None]:
         "probe_on_real": real,
         "roundtrip_over_real": _ratio(roundtrip, real),
         "generated_over_roundtrip": _ratio(generated, roundtrip),
-        "generated_over_floor": _ratio(generated, shuffled),
+        "generated_over_floor": _ratio(generated, shuffled, over_zero=math.inf),
         "codebook_perplexity_share": _ratio(perplexity, size),
         "family_rms_roundtrip": _quietest(scores, "roundtrip"),
         "family_rms_generated": _quietest(scores, "generated"),
@@ -144,12 +144,14 @@ def _accuracy(scores: Mapping[str, Any], name: str, label: str | None) -> float 
     return float(value) if is_number(value) else None
 
 
-def _ratio(part: float | None, whole: float | None) -> float | None:
-    """Part over whole; infinite over a whole of 0, unless the part is 0 as well."""
+def _ratio(
+    part: float | None, whole: float | None, *, over_zero: float | None = None
+) -> float | None:
+    """Part over whole; over a whole of 0 as given, unless the part is 0 as well."""
     if not is_number(part) or not is_number(whole):
         return None
     if whole == 0:
-        return math.inf if part > 0 else None
+        return over_zero if part > 0 else None
     return part / whole
 
 
