@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import resolve
 from audiogen.model_folder.layout import (
     CheckpointError,
@@ -90,7 +91,8 @@ def save_model(
     modules: dict[str, nn.Module] = {"codec.safetensors": codec, "lm.safetensors": lm}
     if text.trainable and isinstance(text, nn.Module):
         modules["text.safetensors"] = text
-    facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": text.config}
+    encoder = describe_part(text.config)
+    facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": encoder}
     return write_folder(Path(folder), config, modules, card=card, facts=facts)
 
 

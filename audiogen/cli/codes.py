@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from audiogen.audio import read_audio, write_audio
@@ -13,6 +12,7 @@ from audiogen.checkpoint import load_codec
 from audiogen.cli.device import chosen_device
 from audiogen.codec.model import Codec
 from audiogen.files import replacing
+from audiogen.model_folder.layout import write_tensors
 
 FORMAT = "audiogen-codes"
 
@@ -43,7 +43,7 @@ def _encode(args: argparse.Namespace) -> None:
         "samples": str(waveform.shape[-1]),
     }
     with replacing(args.out) as temporary:
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+        write_tensors({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
 
 
 def _decode(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from audiogen.checkpoint import find_folder
 from audiogen.cli.codes import read_codes
+from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.layout import check_files, model_hash, read_config
 
 
@@ -51,7 +52,7 @@ def _model_facts(folder: Path, config: Mapping[str, Any]) -> dict[str, object]:
         facts["language model"] = (
             f"{lm['num_layers']} layers of width {lm['dim']}, {lm['num_heads']} heads"
         )
-        facts["text encoder"] = config["text"]
+        facts["text encoder"] = describe_part(config["text"])
         facts["longest window"] = f"{config['max_duration']:g} s"
     for name, entry in config["files"].items():
         facts[name] = f"{_size(folder / name, entry['bytes'])}, sha256 {entry['sha256'][:12]}"

@@ -51,6 +51,16 @@ def check_card(card: Mapping[str, object] | None) -> dict[str, object]:
     return {key: _plain(key, value) for key, value in filled.items()}
 
 
+def describe_part(config: Mapping[str, object]) -> str:
+    """Say in words what a part with a ``_type`` is.
+
+    >>> describe_part({"_type": "hashed", "dim": 128, "num_buckets": 1024})
+    'hashed (dim 128, num buckets 1024)'
+    """
+    numbers = [f"{k.replace('_', ' ')} {v}" for k, v in config.items() if k != "_type"]
+    return f"{config['_type']} ({', '.join(numbers)})"
+
+
 def _plain(key: str, value: object) -> object:
     if isinstance(value, str | int | float):
         return value

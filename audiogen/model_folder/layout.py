@@ -79,6 +79,19 @@ def read_tensors(folder: Path, config: Mapping[str, Any], name: str) -> dict[str
         ) from error
 
 
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file that others may read as far as the umask lets them.
+
+    Left to itself, safetensors makes its files readable by their owner alone.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path, None if metadata is None else dict(metadata))
+    path.chmod(mode)
+
+
 def model_hash(config: Mapping[str, Any]) -> str:
     """Hash of all in a config.json that decides what the model computes, sha256 in hex."""
     parts = {key: config.get(key) for key in ("codec", "codec_hash", "lm", "text", "max_duration")}
@@ -167,7 +180,7 @@ def write_folder(
     with replace_folder(folder, owned=OWN_FILES) as staging:
         for name, module in modules.items():
             path = staging / name
-            save_file(_storable(module), path, metadata={"format": "pt"})
+            write_tensors(_storable(module), path, {"format": "pt"})
             files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         filled = {**header, **config, "card": card, "files": files}
         text = json.dumps(filled, indent=2, ensure_ascii=False)

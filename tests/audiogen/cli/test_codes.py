@@ -28,6 +28,7 @@ def test_round_trip_is_that_of_the_codec(capsys, model, saved, sound, tmp_path):
     assert run(capsys, "encode", sound, "--model", saved, "--out", codes) == (0, f"{codes}\n")
     waveform = read_audio(sound)[0][None]
     expected = model.codec.encode(waveform)[0]
+    assert codes.stat().st_mode == sound.stat().st_mode  # not for its owner alone
     assert torch.equal(load_file(codes)["codes"], expected)
     assert run(capsys, "decode", codes, "--out", out) == (0, f"{out}\n")
     decoded = model.codec.decode(expected)[0, :, :1000].detach()

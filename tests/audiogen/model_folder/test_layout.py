@@ -26,6 +26,13 @@ def rewrite(path: Path, change) -> None:
     (path.parent / "config.json").write_text(json.dumps(config))
 
 
+def test_files_are_as_readable_as_any_new_file(saved):
+    (saved / "new").touch()
+    modes = {path.name: path.stat().st_mode for path in saved.iterdir()}
+    assert len(modes) > 3
+    assert set(modes.values()) == {modes["new"]}, modes
+
+
 def test_a_file_is_not_a_folder(saved):
     with pytest.raises(CheckpointError, match="is a file: give the folder"):
         load_model(saved / "config.json")
