@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from audiogen import __version__
+
 # What a caller can put right by another path or another permission; a full disk is not among them.
 CALLERS_MISTAKES = {None, errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
@@ -69,6 +71,7 @@ def _one_line(error: Exception) -> str:
 
 def _parser() -> Parser:
     parser = Parser(prog="audiogen", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"audiogen {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands)
     _add_encode(commands)

@@ -49,7 +49,8 @@ def _findings() -> Iterator[tuple[bool | None, str, str]]:
     )
     for extra, purpose in EXTRAS.items():
         missing = _missing(extra)
-        advice = f"{_lacks(missing)}; {purpose}: pip install 'audiogen[{extra}]'"
+        # By path: the package named audiogen on PyPI is another project.
+        advice = f"{_lacks(missing)}; {purpose}, in the source folder: pip install '.[{extra}]'"
         yield (None if missing else True), f"[{extra}]", (advice if missing else "installed")
     yield from _devices()
     yield from _outside()
