@@ -1,7 +1,8 @@
 """Checkpoints: written whole or not at all, the newest whole one found again, two kept.
 
 One is written every so many updates, after the validation that belongs to the update, and when the
-process is asked to stop (SIGTERM, SIGUSR1). They are plain dicts that load with weights_only=True.
+process is asked to stop (Ctrl-C, SIGTERM, SIGUSR1). They are plain dicts that load with
+weights_only=True.
 """
 
 import logging
@@ -21,7 +22,7 @@ from audiogen.files import remove_unfinished, replacing
 
 log = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 AGREE_EVERY = 10  # updates between the ranks asking each other whether one was told to stop
 
 
@@ -108,6 +109,8 @@ class Checkpointer(Checkpoint):
         self._handlers = {}
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if number == self._asked == signal.SIGINT:
+            raise KeyboardInterrupt  # pressed again: at once, without saving
         self._asked = number
 
     def _save_if_due(self, trainer: Trainer) -> None:

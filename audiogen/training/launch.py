@@ -26,6 +26,7 @@ CODE = Path(__file__).parents[1]
 HYDRA = Path(hydra.__file__).parent
 CONF = Path(__file__).parents[2] / "conf"
 CALLERS_MISTAKE = 2
+STOPPED = 130  # by Ctrl-C, as shells count
 MISTAKES = (ValueError, TypeError, OSError)  # raised while building from a config
 
 
@@ -73,9 +74,12 @@ def command_line(options: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def explained(config_name: str) -> Iterator[None]:
-    """Turn mistakes of the caller into one line and exit code 2; let other errors pass."""
+    """Turn mistakes of the caller into one line and exit code 2, Ctrl-C into one and 130."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; start the same command again to continue\n")
+        sys.exit(STOPPED)
     except Exception as error:
         line = explain(error, config_name=config_name, overrides=sys.argv[1:])
         if line is None:

@@ -25,8 +25,8 @@ def fit(cfg: DictConfig) -> dict[str, float]:
     """Train what ``cfg`` names to its end and export it; return the last value of each metric.
 
     The run folder decides where to begin: finished, nothing is done; with checkpoints, training
-    goes on from the newest whole one (``resume_from: auto``). Stopped by SIGTERM or SIGUSR1, the
-    process saves and exits with 128 plus the signal's number.
+    goes on from the newest whole one (``resume_from: auto``). Stopped by Ctrl-C, SIGTERM or
+    SIGUSR1, the process saves and exits with 128 plus the signal's number.
 
     Raises:
         RunError: if the folder belongs to another configuration or another process.

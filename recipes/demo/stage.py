@@ -9,6 +9,7 @@ resident memory of any process of the stage; the report reads it.
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     print(f"\n== {args.title}", file=sys.stderr, flush=True)
+    # Ctrl-C reaches the command too, which saves first; this process waits for it.
+    signal.signal(signal.SIGINT, lambda *_: None)
     started = time.monotonic()
     code = subprocess.run(command, check=False).returncode
     seconds = time.monotonic() - started

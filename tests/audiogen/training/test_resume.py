@@ -40,7 +40,7 @@ def test_killed_run_equals_undisturbed_run(stage: str, scripts: Starter, tmp_pat
         assert torch.equal(value, states[1]["state_dict"][name]), name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_asked_to_stop_it_saves_and_goes_on_from_there(
     number: signal.Signals, scripts: Starter, tmp_path: Path
 ):
