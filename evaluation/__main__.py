@@ -6,6 +6,7 @@ puts two reports side by side, or says why they cannot be compared.
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -39,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `head`, say, has read enough; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ModuleNotFoundError) as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -54,7 +58,7 @@ def _evaluate(argv: list[str]) -> None:
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"cannot write {path}: folder {path.parent} does not exist")
     if args.html is not None and find_spec("jinja2") is None:
-        raise UsageError("--html needs jinja2: install audiogen[eval]")
+        raise UsageError("--html needs jinja2: pip install jinja2")
 
     from evaluation.suite import evaluate  # after parsing, so that --help stays quick
 

@@ -78,6 +78,8 @@ class Report:
         Raises:
             ReportError: if the file is missing, not JSON, or not a report of this format.
         """
+        if not path.is_file():
+            raise ReportError(f"there is no report {path}; --json writes one")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -133,5 +133,5 @@ def test_a_value_that_does_not_exist_has_no_difference(tmp_path):
 def test_no_metric_in_common_or_no_report(tmp_path):
     with pytest.raises(CompareError, match="no metric in common"):
         compare_reports(*write(tmp_path, make(), make(scores={})))
-    with pytest.raises(ReportError, match="cannot be read"):
+    with pytest.raises(ReportError, match="there is no report"):
         compare_reports(tmp_path / "a.json", tmp_path / "nowhere.json")

@@ -125,6 +125,21 @@ def test_compare_two_runs_and_refuse_two_protocols(folders, tmp_path, capsys):
     assert "not comparable: protocol.name is 'demo'" in capsys.readouterr().err
 
 
+def test_a_report_that_is_not_there(capsys):
+    assert main(["compare", "a.json", "b.json"]) == 2
+    assert capsys.readouterr().err == "error: there is no report a.json; --json writes one\n"
+
+
+def test_a_reader_that_stops_early_is_no_error_to_speak_of(folders):
+    command = [sys.executable, "-m", "evaluation", *map(str, folders), "--protocol", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert "Error" not in said
+    assert "Exception ignored" not in said
+
+
 def test_stopping_and_failing_to_write_are_not_the_callers_mistake(folders, monkeypatch, capsys):
     import evaluation.suite
 

@@ -93,6 +93,15 @@ def test_html_is_one_file_and_escapes(tmp_path):
     assert not any(word in page for word in ("<script", "src=", "href=", "http"))
 
 
+def test_html_has_a_column_of_captions_if_there_are_any(tmp_path):
+    for captions, shown in ((["rain"], True), ([], False)):
+        items = [{"name": "a", "captions": captions, "values": {"level_difference_db": 1.0}}]
+        make_report(items=items).to_html(tmp_path / "report.html")
+        page = (tmp_path / "report.html").read_text()
+        assert "farthest" in page
+        assert ("Caption" in page) is shown
+
+
 def test_html_without_values_of_pairs(tmp_path):
     items = [{"name": "a", "captions": [], "values": {}}]
     make_report(items=items, scores={}).to_html(tmp_path / "report.html")
