@@ -12,6 +12,7 @@ from typing import Any
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "file_path", "filepath", "name", "fname")
 CAPTION_COLUMNS = ("caption", "captions", "text", "description")
 NUMBERED_CAPTION = re.compile(r"captions?[_ ]?\d+")
+SIDE_CARS = (".txt", ".json")
 MAX_CAPTION = 2000  # characters, the limit of a manifest
 
 # How it was recorded or filed, not what sounds.
@@ -78,7 +79,7 @@ def read_side_car(path: Path) -> list[str]:
     Raises:
         ValueError: if there is a side-car that holds no usable caption, naming it.
     """
-    for suffix in (".txt", ".json"):
+    for suffix in SIDE_CARS:
         for car in (path.with_suffix(suffix), path.with_name(path.name + suffix)):
             if not car.is_file():
                 continue

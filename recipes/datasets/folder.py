@@ -25,7 +25,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from recipes.datasets.captions import caption_from_name, look_up, read_side_car, read_table
+from recipes.datasets.captions import (
+    SIDE_CARS,
+    caption_from_name,
+    look_up,
+    read_side_car,
+    read_table,
+)
 from recipes.datasets.prepare import MIN_FILES, Report, Sound, prepare
 
 READABLE = re.compile(r"\.(wave?|bwf|rf64|flac|og[ga]|opus|mp3|aif[fc]?|w64|au|caf)", re.IGNORECASE)
@@ -94,11 +100,13 @@ def prepare_folder(
 def list_files(folder: Path) -> tuple[dict[str, Path], Counter[str]]:
     """Return the sound files below a folder by POSIX path, sorted, and how many others there are.
 
+    Files that hold captions, captions.csv and side-cars, are neither.
     Hidden files and folders are passed over, among them the "._" companions and the __MACOSX
     folder that macOS puts into archives.
     """
     found: dict[str, Path] = {}
     other = Counter({"hidden files": 0, "other files": 0})
+    rest = []
     for path in _walk(folder):
         inside = path.relative_to(folder)
         if any(part.startswith(".") or part == "__MACOSX" for part in inside.parts):
@@ -106,8 +114,11 @@ def list_files(folder: Path) -> tuple[dict[str, Path], Counter[str]]:
         elif READABLE.fullmatch(path.suffix) or UNREADABLE.fullmatch(path.suffix):
             # A name may hold bytes that are no text; a report has to show it all the same.
             found[os.fsencode(inside.as_posix()).decode("utf-8", "backslashreplace")] = path
-        else:
-            other["other files"] += 1
+        elif inside != Path("captions.csv"):
+            rest.append(path)
+    beside = {name for path in found.values() for name in (path, path.with_suffix(""))}
+    cars = [p for p in rest if p.suffix in SIDE_CARS and p.with_suffix("") in beside]
+    other["other files"] = len(rest) - len(cars)
     return dict(sorted(found.items())), other
 
 
@@ -116,24 +127,26 @@ def find_captions(
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return the captions of every file, and notes on what could not be used."""
     texts: dict[str, list[str]] = {}
-    used, problems, told = set(), [], 0
+    used, problems, told = set(), [], Counter[str]()
     for key, path in found.items():
         name, captions = look_up(table, key)
         used.add(name)
-        told += bool(captions)
+        told[str(table_path)] += bool(captions)
         if not captions:
             try:
                 captions = read_side_car(path)
+                told["the text or JSON files beside them"] += bool(captions)
             except ValueError as error:
                 problems.append(str(error))
         if not captions:
             guess = caption_from_name(key)
             captions = [guess] if guess else []
+            told["their names"] += bool(captions)
         texts[key] = captions
     unused = [name for name in table if name not in used]
     if table and len(unused) == len(table):
         raise ValueError(f"{table_path}: none of its {len(table)} names is a file: {_some(unused)}")
-    notes = [f"captions of {told} files are from {table_path}"] if table else []
+    notes = [f"captions of {n} files are from {where}" for where, n in told.items() if n]
     if unused:
         notes.append(f"{len(unused)} files it names are not there: {_some(unused)}")
     if problems:

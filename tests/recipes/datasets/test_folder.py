@@ -181,13 +181,17 @@ def test_captions_of_a_table_side_cars_and_names_in_this_order(sounds, tmp_path,
     assert "captions of 2 files are from" in told
     assert "1 files it names are not there: gone.wav" in told
     assert "1 side-cars not used" in told
+    assert "captions of 2 files are from the text or JSON files beside them" in told
+    assert "3 hidden files, 1 other files" in told  # a file of captions is not passed over
 
 
 def test_a_table_in_the_folder_is_found(sounds, tmp_path, capsys):
     (sounds / "captions.csv").write_text("name,text\nrain,it pours\n")
     assert run(sounds, "--out", tmp_path / "out") == 0
     assert clips_of(tmp_path / "out")["rain.FLAC"].captions == ("it pours",)
-    assert "captions of 1 files are from" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"captions of 1 files are from {sounds / 'captions.csv'}" in told
+    assert "3 hidden files, 1 other files" in told
 
 
 def test_new_captions_need_no_new_conversion(sounds, tmp_path, monkeypatch):
