@@ -11,12 +11,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 run=runs/demo data='' seed=2036 smoke=''
 while (($#)); do
+  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,7s/^# \{0,1\}//p' recipes/demo/run.sh; exit; fi
+  if [[ $1 == --@(run|data|seed) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
   case $1 in
     --run) run=$2; shift 2 ;;
     --data) data=$2; shift 2 ;;
     --seed) seed=$2; shift 2 ;;
     --smoke) smoke=1; shift ;;
-    *) echo "error: unknown argument $1; see the head of ${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) echo "error: unknown argument $1; see --help" >&2; exit 2 ;;
   esac
 done
 # Paths are the caller's; from elsewhere they become absolute.
@@ -34,7 +36,7 @@ stage() { # name, title, command...
   "$python" -m recipes.demo.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
 }
 
-limit=() codec_steps=() lm_steps=() clips=() probe_steps=() probe_clips=1920
+card=() limit=() codec_steps=() lm_steps=() clips=() probe_steps=() probe_clips=1920
 if [[ $smoke ]]; then
   probe_clips=36 clips=(--train 36 --valid 12 --test 12) limit=(--limit 12) probe_steps=(--steps 20)
   codec_steps=(trainer.max_steps=8 trainer.val_check_interval=4 module.warmup_steps=2 checkpoint_every=4)
@@ -53,13 +55,14 @@ else
   stage probe_data "1/8 procedural sounds for the probe" "$python" -m recipes.datasets.synthetic \
     --out "$run/probe" --seed "$((seed + 1))" --train "$probe_clips" --valid 0 --test 0
   probe=$run/probe/manifest.jsonl
+  card=(+card.licence=CC0-1.0 '+card.training_data="procedural sounds of AudioGen"')
 fi
 stage codec "2/8 train the codec" "$python" scripts/train_codec.py experiment=demo_codec \
-  seed="$seed" data.train.manifest="$run/data/manifest.jsonl" export_to="$run/codec" "${codec_steps[@]}"
+  seed="$seed" data.train.manifest="$run/data/manifest.jsonl" export_to="$run/codec" "${card[@]}" "${codec_steps[@]}"
 stage tokens "3/8 sounds to codes" "$python" scripts/encode_tokens.py \
   codec_folder="$run/codec" manifest="$run/data/manifest.jsonl" out="$run/tokens" segment_duration=2
 stage lm "4/8 train the language model" "$python" scripts/train_lm.py experiment=demo_lm \
-  seed="$seed" tokens="$run/tokens" codec_folder="$run/codec" export_to="$run/model" "${lm_steps[@]}"
+  seed="$seed" tokens="$run/tokens" codec_folder="$run/codec" export_to="$run/model" "${card[@]}" "${lm_steps[@]}"
 stage samples "5/8 generate" "$python" -m recipes.demo.samples \
   --manifest "$run/data/manifest.jsonl" --model "$run/model" --out "$run/samples" --seed "$seed" "${limit[@]}"
 stage probe "6/8 does it follow the caption?" "$python" -m recipes.demo.score --probe-manifest "$probe" \

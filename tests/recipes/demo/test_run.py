@@ -67,6 +67,8 @@ def test_killed_demo_goes_on_to_the_report_and_a_second_run_skips(tmp_path):
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page.replace("https://www.w3.org", "")
     assert "stand-in" in page
+    card = json.loads((run / "model" / "config.json").read_text())["card"]
+    assert card["licence"] == "CC0-1.0"
     scores = json.loads((run / "scores.json").read_text())
     assert scores["n"] == 12
     assert {row["stage"] for row in rows(run)} >= set(STAGES)
@@ -94,7 +96,11 @@ def test_ten_sounds_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--nonsense"], "unknown argument --nonsense"), (["--data", "no/such/folder"], "no/such")],
+    [
+        (["--nonsense"], "unknown argument --nonsense"),
+        (["--data", "no/such/folder"], "no/such"),
+        (["--seed"], "--seed needs a value"),
+    ],
 )
 def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, arguments, said):
     finished = demo(tmp_path / "run", *arguments)
@@ -103,3 +109,12 @@ def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, arguments, said):
     assert len(errors) == 1
     assert said in errors[0]
     assert not (tmp_path / "run" / "data").exists()
+
+
+def test_help_says_how_it_is_called():
+    shown = subprocess.run(
+        ["bash", str(ROOT / "recipes/demo/run.sh"), "--help"], capture_output=True, text=True
+    )
+    assert shown.returncode == 0
+    assert "run.sh [--run runs/demo] [--data FOLDER] [--seed 2036] [--smoke]" in shown.stdout
+    assert "#" not in shown.stdout
