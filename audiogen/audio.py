@@ -4,7 +4,9 @@ Everything goes through libsndfile (wav, flac, ogg, opus, mp3, aiff, w64); wavef
 tensors [C, T] with full scale at 1. Nothing here clips, wraps or scales unless it was asked to.
 """
 
+import errno
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 SILENCE = 1e-4  # a peak at or below this, -80 dB of full scale, is 3 steps of 16 bits: no sound
+HEADER = 2**16  # bytes; a disk with less has no room for the head of a file
 BLOCK = 4096  # frames per call to libsndfile: one call of a minute of ogg crashes its encoder
 FORMATS = {
     ".wav": ("WAV", "PCM_16"),
@@ -107,6 +110,8 @@ def read_audio(
     if duration is not None and not (math.isfinite(duration) and duration > 0):
         raise AudioError(f"{path}: duration must be more than 0 seconds or None, got {duration}")
     with open_audio(path) as file:
+        if duration is None:
+            check_promise(path)
         rate = sample_rate or file.samplerate
         up, down = rate_ratio(file.samplerate, rate)
         first = round(start * rate)
@@ -171,29 +176,55 @@ def audio_writer(
     """Yield a function that appends float32 [C, t] to a file, which appears when the block ends.
 
     For sounds too long for memory; arguments and errors are those of `write_audio`.
+
+    Raises:
+        OSError: if the disk is full, or the folder takes no files: no fault of the sound.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise AudioError(f"{path}: unknown suffix; known are {', '.join(FORMATS)}")
     container, usual = FORMATS[path.suffix.lower()]
     with replacing(path) as temporary:
-        try:
-            file = soundfile.SoundFile(
-                name_of(temporary), "w", sample_rate, channels, subtype or usual, format=container
-            )
-        except (soundfile.LibsndfileError, ValueError, TypeError) as error:
-            raise AudioError(
-                f"{path}: cannot be written as {subtype or usual} at {sample_rate} Hz with "
-                f"{channels} channels ({reason_of(error)}); choose another rate or format"
-            ) from error
+        temporary.touch()  # says what libsndfile would not: that the folder takes no files
+        with _disk_errors(path):
+            try:
+                file = soundfile.SoundFile(
+                    name_of(temporary),
+                    "w",
+                    sample_rate,
+                    channels,
+                    subtype or usual,
+                    format=container,
+                )
+            except (soundfile.LibsndfileError, ValueError, TypeError) as error:
+                if shutil.disk_usage(path.parent).free < HEADER:
+                    raise
+                raise AudioError(
+                    f"{path}: cannot be written as {subtype or usual} at {sample_rate} Hz with "
+                    f"{channels} channels ({reason_of(error)}); choose another rate or format"
+                ) from error
 
         def write(waveform: Tensor) -> None:
             samples = _storable(waveform, path, subtype=file.subtype, clamp=clamp)
-            for begin in range(0, len(samples), BLOCK):
-                file.write(samples[begin : begin + BLOCK])
+            with _disk_errors(path):
+                for begin in range(0, len(samples), BLOCK):
+                    file.write(samples[begin : begin + BLOCK])
 
-        with file:
+        try:
             yield write
+        finally:
+            with _disk_errors(path):
+                file.close()
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """What libsndfile cannot write to an open file is the disk's fault."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        reason = f"cannot be written ({reason_of(error)}); is the disk full?"
+        raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def check_audio(path: str | Path, *, silence: float = SILENCE) -> AudioLevels:

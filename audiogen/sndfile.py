@@ -47,10 +47,19 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
             raise AudioError(f"{path}: empty (0 bytes); download or export it again")
         return soundfile.SoundFile(name_of(Path(path)))
     except (soundfile.LibsndfileError, TypeError, OSError) as error:
+        _check_access(path)
         raise AudioError(
             f"{path}: not audio that can be read ({reason_of(error)}{_looks_like(path)}); "
             "wav, flac, ogg, opus, mp3, aiff and w64 can be"
         ) from error
+
+
+def _check_access(path: str | Path) -> None:
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise AudioError(f"{path}: cannot be read ({reason}); change its permissions") from error
 
 
 def name_of(path: Path) -> bytes | str:

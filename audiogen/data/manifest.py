@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path, PurePosixPath
@@ -51,11 +52,7 @@ class Clip:
         _require(self.split in SPLITS, "split", f"one of {', '.join(SPLITS)}", self.split)
         for name, lowest in (("start", "0 or more"), ("duration", "more than 0")):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            good = (
-                number and math.isfinite(value) and (value > 0 or (value == 0 and name == "start"))
-            )
-            _require(good, name, f"a finite number of seconds, {lowest}", value)
+            _require(_is_time(value, name), name, f"a finite number of seconds, {lowest}", value)
             object.__setattr__(self, name, float(value))
         _check_captions(self.captions)
         _require(isinstance(self.labels, Mapping), "labels", "an object", self.labels)
@@ -142,7 +139,9 @@ def write_json_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Pat
 def _clip(line: bytes, folder: Path) -> Clip:
     try:
         row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except ValueError as error:
+        if b"\\ud" in line.lower():  # half a character, which nothing can write again
+            json.dumps(row, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error}): {_shown(line)}; one object per line") from error
     if not isinstance(row, dict):
         raise ValueError(f"expected an object with {', '.join(_REQUIRED)}, got {_shown(line)}")
@@ -191,6 +190,14 @@ def _require_new(clip_id: str, number: int, seen: dict[str, int]) -> None:
     first = seen.setdefault(clip_id, number)
     if first != number:
         raise ValueError(f'id "{clip_id}" was already used in line {first}; ids must be unique')
+
+
+def _is_time(value: Any, name: str) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    if isinstance(value, int) and value.bit_length() > sys.float_info.max_exp:
+        return False
+    return math.isfinite(value) and (value > 0 or (value == 0 and name == "start"))
 
 
 def _check_id(clip_id: str) -> None:

@@ -5,7 +5,8 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,14 +48,13 @@ def read_table(path: Path) -> dict[str, list[str]]:
     file_column = next(names.index(name) for name in FILE_COLUMNS if name in names)
     caption_columns = [i for i, name in enumerate(names) if _is_caption(name)]
     table: dict[str, list[str]] = {}
-    rows = csv.reader(lines[1:], delimiter=delimiter)
-    for row in rows:
+    for place, row in _rows(path, lines, delimiter):
         if len(row) > file_column and row[file_column].strip():
             cells = [row[i] for i in caption_columns if i < len(row)]
             try:
                 captions = [c for cell in cells for c in _captions(_json_list(cell))]
             except ValueError as error:
-                raise ValueError(f"{path}:{rows.line_num + 1}: {error}") from error
+                raise ValueError(f"{place}: {error}") from error
             table.setdefault(_key(row[file_column]), []).extend(captions)
     return table
 
@@ -81,7 +81,7 @@ def read_side_car(path: Path) -> list[str]:
     """
     for suffix in SIDE_CARS:
         for car in (path.with_suffix(suffix), path.with_name(path.name + suffix)):
-            if not car.is_file():
+            if not _is_file(car):
                 continue
             try:
                 captions = _captions(_side_car(car))
@@ -125,11 +125,33 @@ def _text(path: Path) -> str:
             f"{path}: the table of captions cannot be read ({error.strerror})"
         ) from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not the UTF-16 it says it is ({error.reason})") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")  # what spreadsheets save where they do not say
+
+
+def _rows(path: Path, lines: list[str], delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield file:line and the cells of each row below the header."""
+    reader = csv.reader(lines[1:], delimiter=delimiter)
+    begin = 2
+    try:
+        for row in reader:
+            yield f"{path}:{reader.line_num + 1}", row
+            last, begin = begin, reader.line_num + 2
+    except csv.Error as error:
+        raise ValueError(f"{path}:{begin}: {error}; is a quotation mark never closed?") from error
+    try:
+        # Only a strict reader tells that the file ends within quotation marks, which would have
+        # swallowed all rows behind the first of them.
+        deque(csv.reader(lines, delimiter=delimiter, strict=True), maxlen=0)
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise ValueError(f"{path}:{last}: a quotation mark is never closed") from error
 
 
 def _header(path: Path, lines: list[str]) -> tuple[list[str], str]:
@@ -147,6 +169,13 @@ def _header(path: Path, lines: list[str]) -> tuple[list[str], str]:
 
 def _is_caption(name: str) -> bool:
     return name in CAPTION_COLUMNS or NUMBERED_CAPTION.fullmatch(name) is not None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, such as a sound's with a suffix too many
+        return False
 
 
 def _key(name: str) -> str:

@@ -19,6 +19,7 @@ SHORTEST = 0.1  # seconds; below that there is a click, no sound
 SHORTEST_EVENT = 0.005  # seconds above silence; less is the ringing of the filter at a cut
 SHORTEST_REST = 1.0  # seconds; a shorter rest at the end of a file stays with the clip before it
 CANCELLED = 0.1  # mean over channels against the channels: below -20 dB they cancel each other out
+WHOLE, FAILED = {"file", "pieces", "sha256", "bytes"}, {"file", "reason"}  # keys of the journal
 AMBISONIC = re.compile(r"ambix|fuma|ambisonic|b[-_ ]?format", re.IGNORECASE)
 
 
@@ -49,7 +50,7 @@ def convert_all(
         for row in _read_journal(journal)
         if row["file"] in files
         and row.items() >= facts[row["file"]].items()
-        and ("reason" in row or files[row["file"]][1].exists())
+        and ("reason" in row or _bytes(files[row["file"]][1]) == row["bytes"])
     }
     write_json_lines(journal, rows.values())  # which drops a half-written last line
     todo = [key for key in files if key not in rows]
@@ -67,15 +68,17 @@ def convert_all(
     ):
         for key in todo:
             source, target = files[key]
+            lasting = True
             try:
-                row = facts[key] | convert(
-                    source, target, sample_rate=sample_rate, clip_seconds=clip_seconds
-                )
+                found = convert(source, target, sample_rate=sample_rate, clip_seconds=clip_seconds)
             except AudioError as error:
-                row = facts[key] | {"reason": str(error).removeprefix(f"{source}: ")}
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            rows[key] = row
+                found = {"reason": str(error).removeprefix(f"{source}: ")}
+                # Permissions may be other ones next time, and are no part of the facts.
+                lasting = not isinstance(error.__cause__, OSError)
+            rows[key] = facts[key] | found
+            if lasting:
+                file.write(json.dumps(rows[key]) + "\n")
+                file.flush()
             bar.update()
     return rows
 
@@ -87,11 +90,12 @@ def convert(source: Path, target: Path, *, sample_rate: int, clip_seconds: float
     Whole files are turned down where they would go beyond full scale.
 
     Returns:
-        "pieces": [start, duration] in seconds of every clip that is not silent, and "sha256" of
-        the written file.
+        "pieces": [start, duration] in seconds of every clip that is not silent, and "sha256" and
+        "bytes" of the written file.
 
     Raises:
         AudioError: if the file is of no use, saying why.
+        OSError: if the converted one cannot be written.
     """
     levels = check_audio(source)
     if levels.info.duration < SHORTEST:
@@ -122,7 +126,9 @@ def convert(source: Path, target: Path, *, sample_rate: int, clip_seconds: float
     if not pieces:
         target.unlink()
         raise AudioError(f"{source}: silent: nothing is left of it in mono; leave it out")
-    return {"pieces": pieces, "sha256": hashlib.sha256(target.read_bytes()).hexdigest()}
+    written = target.read_bytes()
+    sha256 = hashlib.sha256(written).hexdigest()
+    return {"pieces": pieces, "sha256": sha256, "bytes": len(written)}
 
 
 def channels_to_mix(name: str, levels: AudioLevels) -> list[int]:
@@ -170,10 +176,19 @@ def _facts(key: str, source: Path, target: Path) -> dict[str, Any]:
     return facts | {"size": stat.st_size, "changed": stat.st_mtime_ns}
 
 
+def _bytes(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
 def _read_journal(journal: Path) -> Iterator[dict[str, Any]]:
-    if journal.exists():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # cut off when the process was killed
-                return
+    """Yield the rows; of a damaged journal those before the damage, the rest is done again."""
+    if not journal.exists():
+        return
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut off when the process was killed
+            return
+        if not isinstance(row, dict) or not (row.keys() >= WHOLE or row.keys() >= FAILED):
+            return
+        yield row

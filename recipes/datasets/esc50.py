@@ -15,11 +15,11 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from recipes.datasets.folder import show
-from recipes.datasets.prepare import MIN_FILES, Report, Sound, prepare
+from recipes.datasets.prepare import MIN_FILES, Report, Sound, exit_code, prepare
 
 CAPTIONS = Path(__file__).with_name("esc50_captions.json")
 COLUMNS = ("filename", "fold", "category")
@@ -66,32 +66,47 @@ def prepare_esc50(
 def read_sounds(root: Path) -> tuple[list[Sound], list[dict[str, str]]]:
     """Return the clips of the table that have a file, and {"file", "reason"} of the others."""
     captions = json.loads(CAPTIONS.read_text(encoding="utf-8"))
-    table = _table(root)
-    sounds, missing = [], []
+    sounds: dict[str, Sound] = {}
+    missing = []
+    for place, row in _rows(_table(root)):
+        path = _audio(root, row["filename"])
+        if path is None:
+            reason = f"missing: audio/ has it neither so nor with {', '.join(SUFFIXES)}"
+            missing.append({"file": row["filename"], "reason": reason})
+            continue
+        if path.name in sounds:
+            raise ValueError(f"{place}: {path.name} stands on an earlier line already")
+        category = row["category"]
+        sounds[path.name] = Sound(
+            path=path,
+            key=path.name,
+            captions=tuple(captions.get(category, [category.replace("_", " ")])),
+            source="esc50",
+            licence="CC BY 3.0" if row.get("esc10") == "True" else "CC BY-NC 3.0",
+            labels={"class": category},
+            split=_split(row, place),
+        )
+    return list(sounds.values()), missing
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield file:line and the cells of each row."""
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
-        absent = [column for column in COLUMNS if column not in (rows.fieldnames or [])]
-        if absent:
-            raise ValueError(f"{table}: no column {', '.join(absent)}; has {rows.fieldnames}")
-        for row in rows:
-            path = _audio(root, row["filename"])
-            if path is None:
-                reason = f"missing: audio/ has it neither so nor with {', '.join(SUFFIXES)}"
-                missing.append({"file": row["filename"], "reason": reason})
-                continue
-            category = row["category"]
-            sounds.append(
-                Sound(
-                    path=path,
-                    key=path.name,
-                    captions=tuple(captions.get(category, [category.replace("_", " ")])),
-                    source="esc50",
-                    licence="CC BY 3.0" if row.get("esc10") == "True" else "CC BY-NC 3.0",
-                    labels={"class": category},
-                    split=_split(row, f"{table}:{rows.line_num}"),
-                )
-            )
-    return sounds, missing
+        try:
+            absent = [column for column in COLUMNS if column not in (rows.fieldnames or [])]
+            if absent:
+                raise ValueError(f"{table}: no column {', '.join(absent)}; has {rows.fieldnames}")
+            for row in rows:
+                place = f"{table}:{rows.line_num}"
+                if not all(row[column] for column in COLUMNS):
+                    raise ValueError(f"{place}: expected {', '.join(COLUMNS)}, got {row}")
+                if Path(row["filename"]).name != row["filename"]:
+                    raise ValueError(f"{place}: {row['filename']!r} is no name of a file in audio/")
+                yield place, row
+        except (UnicodeDecodeError, csv.Error) as error:
+            place = f"{table}:{rows.line_num + 1}"
+            raise ValueError(f"{place}: not a table of commas in UTF-8 ({error})") from error
 
 
 def _root(folder: Path) -> Path | None:
@@ -107,9 +122,11 @@ def _table(root: Path) -> Path:
 
 def _audio(root: Path, name: str) -> Path | None:
     path = root / "audio" / name
-    return next(
-        (p for s in ("", *SUFFIXES) if (p := path.with_suffix(s or path.suffix)).is_file()), None
-    )
+    tries = (path.with_suffix(suffix or path.suffix) for suffix in ("", *SUFFIXES))
+    try:
+        return next((path for path in tries if path.is_file()), None)
+    except OSError:  # a name longer than any file's
+        return None
 
 
 def _split(row: Mapping[str, str], place: str) -> str:
@@ -137,9 +154,8 @@ def main(argv: list[str] | None = None) -> int:
         report = prepare_esc50(
             args.folder, args.out, sample_rate=args.sample_rate, min_files=args.min_files
         )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     show(report, [])
     return 0
 

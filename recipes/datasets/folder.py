@@ -21,8 +21,8 @@ import json
 import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from recipes.datasets.captions import (
@@ -32,7 +32,7 @@ from recipes.datasets.captions import (
     read_side_car,
     read_table,
 )
-from recipes.datasets.prepare import MIN_FILES, Report, Sound, prepare
+from recipes.datasets.prepare import MIN_FILES, Report, Sound, exit_code, prepare
 
 READABLE = re.compile(r"\.(wave?|bwf|rf64|flac|og[ga]|opus|mp3|aif[fc]?|w64|au|caf)", re.IGNORECASE)
 UNREADABLE = re.compile(r"\.(m4a|mp4|aac|wma|webm|mka|ape|wv|amr)", re.IGNORECASE)
@@ -58,7 +58,8 @@ def prepare_folder(
             table of captions cannot be used, or too few files can.
     """
     if not sounds.is_dir():
-        raise ValueError(f"{sounds}: there is no such folder")
+        what = "is a file, not a folder" if sounds.exists() else "there is no such folder"
+        raise ValueError(f"{sounds}: {what}")
     if out.resolve().is_relative_to(sounds.resolve()):
         raise ValueError(f"{out}: lies in {sounds}, which is only read; choose another --out")
     found, other = list_files(sounds)
@@ -83,6 +84,7 @@ def prepare_folder(
         for key, path in found.items()
         if UNREADABLE.fullmatch(path.suffix)
     ]
+    missing += locked_folders(sounds)
     report = prepare(
         items,
         out,
@@ -160,9 +162,29 @@ def class_labels(found: Mapping[str, Path]) -> dict[str, str]:
     return classes if all(classes.values()) and len(set(classes.values())) > 1 else {}
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def locked_folders(folder: Path) -> list[dict[str, str]]:
+    """Return {"file", "reason"} of the folders below ``folder`` that cannot be looked into.
+
+    Raises:
+        PermissionError: if it is ``folder`` itself.
+    """
+    errors: list[OSError] = []
+    deque(_walk(folder, errors.append), maxlen=0)
+    for error in errors:
+        if Path(error.filename) == folder:
+            raise error
+    return [
+        {
+            "file": f"{Path(error.filename).relative_to(folder).as_posix()}/",
+            "reason": f"folder cannot be read ({error.strerror}); change its permissions",
+        }
+        for error in errors
+    ]
+
+
+def _walk(folder: Path, refused: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     seen = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, files in os.walk(folder, onerror=refused, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:  # a link to a folder above
             folders.clear()
@@ -217,9 +239,8 @@ def main(argv: list[str] | None = None) -> int:
     args = vars(parser.parse_args(argv))
     try:
         show(*prepare_folder(args.pop("sounds"), args.pop("out"), **args))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     return 0
 
 

@@ -4,9 +4,12 @@ What the recipes of this folder share. A killed run goes on where it was, and a 
 sizes and times only: conversions.jsonl remembers what became of every file.
 """
 
+import errno
 import hashlib
 import json
+import math
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +21,19 @@ from audiogen.audio import remove_unfinished
 from audiogen.data.manifest import SPLITS, Clip, write_json_lines, write_manifest
 from recipes.datasets.convert import SHORTEST_REST, convert_all
 
+CALLERS_MISTAKES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}  # what another path or permission cures
 SHARES = {"test": 0.1, "valid": 0.1}  # of the files; the rest trains
 LONGEST_NAME = 80  # bytes, of at least 143 that file systems allow
+HIGHEST_RATE = 655350  # Hz, of what FLAC holds
 MIN_FILES = 3  # one for each split
 
 
@@ -73,10 +87,11 @@ def prepare(
     Raises:
         ValueError: if ``out`` holds something else, or too few files can be used.
     """
-    if sample_rate < 1 or clip_seconds < SHORTEST_REST:
+    finite = SHORTEST_REST <= clip_seconds < math.inf
+    if not (1 <= sample_rate <= HIGHEST_RATE and finite):
         raise ValueError(
-            f"expected a sample rate in Hz and clips of {SHORTEST_REST} s or more, got "
-            f"{sample_rate} and {clip_seconds}"
+            f"expected a sample rate of 1 to {HIGHEST_RATE} Hz and clips of {SHORTEST_REST} s or "
+            f"more, got {sample_rate} and {clip_seconds}"
         )
     _claim(out, origin)
     audio = out / "audio"
@@ -112,6 +127,14 @@ def prepare(
         uncaptioned=sum(not clip.captions for clip in clips),
         skipped=_kinds(skipped),
     )
+
+
+def exit_code(error: ValueError | OSError) -> int:
+    """Say in one line on stderr what stopped a recipe, and return the exit code: 2 or, for what
+    the caller cannot put right with other words such as a full disk, 1.
+    """
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2 if isinstance(error, ValueError) or error.errno in CALLERS_MISTAKES else 1
 
 
 def file_names(keys: Iterable[str]) -> dict[str, str]:
@@ -156,7 +179,10 @@ def _claim(out: Path, origin: str) -> None:
     """Refuse a folder that holds something else; what is written into it would destroy that."""
     record = out / "prepared.json"
     if record.exists():
-        found = json.loads(record.read_text(encoding="utf-8")).get("origin")
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))["origin"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{record}: damaged; delete {out} and prepare it again") from error
         if found != origin:
             raise ValueError(
                 f"{out}: holds {found}, not {origin}; choose another --out, or delete that folder"

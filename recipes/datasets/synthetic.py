@@ -7,18 +7,21 @@ training clip has. Clip i of a split depends on (seed, split, i) alone.
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from audiogen.audio import write_audio
-from audiogen.data.manifest import Clip, write_manifest
+from audiogen.audio import remove_unfinished, write_audio
+from audiogen.data.manifest import Clip, write_json_lines, write_manifest
 from audiogen.data.synthetic import FAMILIES, SAMPLE_RATE, Sound, all_sounds, synthesize
 from audiogen.data.synthetic_captions import captions
 from audiogen.rng import derive_seed
+from recipes.datasets.prepare import exit_code
 
 CAPTIONS_PER_TRAINING_CLIP = 4
 
@@ -33,24 +36,39 @@ def prepare(out: Path, *, clips: dict[str, int], duration: float, seed: int) -> 
         seed: the same seed gives the same folder, byte for byte.
 
     Raises:
-        ValueError: if the folder holds sounds made with other settings.
+        ValueError: if there is nothing to make, or the folder holds something else, such as sounds
+            made with other settings.
     """
+    if min(clips.values()) < 0 or not any(clips.values()):
+        raise ValueError(f"expected a number of clips per split, some above 0, got {clips}")
+    if not 1 <= duration < math.inf:
+        raise ValueError(f"clips must last 1 s or more to hold counted events, got {duration}")
     manifest = out / "manifest.jsonl"
-    settings = {"clips": clips, "duration": duration, "seed": seed}
-    record = out / "synthetic.json"
-    if record.exists() and json.loads(record.read_text("utf-8")) != settings:
-        raise ValueError(
-            f"{out} holds sounds made with {record.read_text('utf-8').strip()}, "
-            f"not with {json.dumps(settings)}: choose another folder or delete this one"
-        )
+    _claim(out, {"clips": clips, "duration": duration, "seed": seed})
     if manifest.exists():
         return manifest
-    (out / "audio").mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+    (out / "audio").mkdir(exist_ok=True)
+    remove_unfinished(out / "audio")
     todo = [(split, i) for split, number in clips.items() for i in range(number)]
     bar = tqdm(todo, desc="synthetic sounds", unit="clip", file=sys.stderr)
     write_manifest(manifest, [_make_clip(out, split, i, duration, seed) for split, i in bar])
     return manifest
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Write down what the sounds of a folder are made with; refuse one that holds others."""
+    record = out / "synthetic.json"
+    if record.exists():
+        found = record.read_text("utf-8").strip()
+        if found != json.dumps(settings):
+            raise ValueError(
+                f"{out} holds sounds made with {found}, not with {json.dumps(settings)}: "
+                "choose another folder or delete this one"
+            )
+    elif (out / "manifest.jsonl").exists() or (out / "audio").exists():
+        raise ValueError(f"{out}: has audio that this recipe did not make; choose another --out")
+    else:
+        write_json_lines(record, [settings])
 
 
 def _make_clip(out: Path, split: str, index: int, duration: float, seed: int) -> Clip:
@@ -99,9 +117,8 @@ def main(argv: list[str] | None = None) -> int:
     clips = {"train": args.train, "valid": args.valid, "test": args.test}
     try:
         print(prepare(args.out, clips=clips, duration=args.duration, seed=args.seed))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     return 0
 
 

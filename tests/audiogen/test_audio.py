@@ -1,6 +1,7 @@
 """Reading and writing; every file is made here. Checking is in test_sndfile.py."""
 
 import math
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -229,3 +230,25 @@ def test_a_writer_in_parts_gives_the_same_file(tmp_path):
             write(part)
         assert not (tmp_path / "parts.flac").exists()
     assert (tmp_path / "parts.flac").read_bytes() == (tmp_path / "whole.flac").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["write", "close"])
+def test_a_full_disk_is_no_fault_of_the_sound(tmp_path, monkeypatch, method):
+    def full(self, *arguments):
+        raise soundfile.LibsndfileError(2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(soundfile.SoundFile, method, full)
+        with pytest.raises(OSError, match=r"cannot be written .*is the disk full") as caught:
+            write_audio(tmp_path / "x.wav", torch.zeros(1, 4), 16000)
+    assert not isinstance(caught.value, ValueError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_files_is_no_fault_of_the_sound(tmp_path, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError):
+        write_audio(tmp_path / "x.wav", torch.zeros(1, 4), 16000)

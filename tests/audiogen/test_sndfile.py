@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from audiogen.audio import AudioError, check_audio, read_audio, write_audio
+from audiogen.audio import AudioError, audio_info, check_audio, read_audio, write_audio
 
 FORMATS = Path(__file__).parents[3] / "shared" / "data" / "formats"
 
@@ -77,6 +77,18 @@ def test_says_in_one_line_what_is_wrong(tmp_path, kind, suffix, message):
         check_audio(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_no_audio(tmp_path):
+    with pytest.raises(AudioError, match=r"cannot be read \(file name too long\)") as caught:
+        audio_info(tmp_path / f"{'x' * 300}.wav")
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_whole_file_is_read_or_refused(tmp_path):
+    cut(tmp_path / "x.wav", chirp())
+    with pytest.raises(AudioError, match="truncated: the header promises"):
+        read_audio(tmp_path / "x.wav")
 
 
 def test_a_damaged_span_is_refused_when_read(tmp_path):

@@ -81,6 +81,9 @@ def test_reads_what_editors_leave_behind(tmp_path):
     [
         ("{", "not JSON"),
         ('{"id": "a"', "not JSON"),
+        ("[" * 100000, "not JSON .*recursion"),
+        (json.dumps(ROW).replace("1.5", "1" + "0" * 400), "duration must be a finite number"),
+        (ROW | {"source": "\ud800"}, "not JSON .*surrogates"),
         ("[1, 2]", "expected an object"),
         ({k: v for k, v in ROW.items() if k not in ("id", "licence")}, "missing id, licence"),
         (ROW | {"caption": ["x"]}, 'unknown key "caption"; did you mean "captions"?'),

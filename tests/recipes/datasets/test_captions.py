@@ -80,6 +80,32 @@ def test_a_cell_that_is_no_caption(tmp_path):
         read_table(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'file,caption\nx.wav,rain\ny.wav,"wind\nz.wav,hail\n', r":3: a quotation mark is never"),
+        (b'file,caption\nx.wav,"' + b"w" * 200000 + b"\n", ":2: field larger than field limit"),
+        (b"\xff\xfef\0i\0l", ": not the UTF-16 it says it is"),
+    ],
+)
+def test_tables_that_cannot_be_read_to_their_end(tmp_path, content, message):
+    path = tmp_path / "captions.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"captions\.csv" + message):
+        read_table(path)
+
+
+def test_quotation_marks_within_text_are_text(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text('file,caption\nx.wav,a 5" nail\ny.wav,"Hush" she said\nz.wav,"a ""b"" c"\n')
+    table = {"x.wav": ['a 5" nail'], "y.wav": ["Hush she said"], "z.wav": ['a "b" c']}
+    assert read_table(path) == table
+
+
+def test_a_name_too_long_for_a_side_car_has_none(tmp_path):
+    assert read_side_car(tmp_path / f"{'x' * 250}.wav") == []
+
+
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"no\.csv: the table of captions cannot be read"):
         read_table(tmp_path / "no.csv")

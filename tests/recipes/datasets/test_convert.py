@@ -130,7 +130,9 @@ def test_the_journal_saves_all_work(files, monkeypatch):
         run(files, clip_seconds=3.0)
 
 
-@pytest.mark.parametrize("event", ["source changed", "target gone", "journal cut", "mended"])
+@pytest.mark.parametrize(
+    "event", ["source changed", "target gone", "target cut", "journal cut", "mended"]
+)
 def test_what_changed_is_made_again(files, event, monkeypatch):
     first = run(files)
     journal = files["0"][1].parents[1] / "journal.jsonl"
@@ -140,6 +142,8 @@ def test_what_changed_is_made_again(files, event, monkeypatch):
         write_audio(source, sine(0.7), 16000)
     elif event == "target gone":
         target.unlink()
+    elif event == "target cut":
+        target.write_bytes(target.read_bytes()[:100])
     elif event == "journal cut":
         journal.write_bytes(journal.read_bytes()[:-30])
     elif event == "mended":
@@ -155,7 +159,7 @@ def test_what_changed_is_made_again(files, event, monkeypatch):
     second = run(files)
     assert done == [expected]
     assert target.exists()
-    assert (second == first) == (event in ("target gone", "journal cut"))
+    assert (second == first) == (event in ("target gone", "target cut", "journal cut"))
     assert len([json.loads(line) for line in journal.read_text().splitlines()]) == 3
 
 
@@ -165,3 +169,33 @@ def test_reads_every_format_it_says(tmp_path):
         convert(tmp_path / f"x.{suffix}", tmp_path / f"{suffix}-out.flac", **SETTINGS)
         info = soundfile.info(str(tmp_path / f"{suffix}-out.flac"))
         assert (info.samplerate, info.channels, info.subtype) == (RATE, 1, "PCM_16")
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00\n", b"{nope\n", b"[1]\n", b'{"file": "0"}\n'])
+def test_a_damaged_journal_is_made_again(files, damage):
+    first = run(files)
+    journal = files["0"][1].parents[1] / "journal.jsonl"
+    journal.write_bytes(damage)
+    assert run(files) == first
+    assert len(journal.read_text().splitlines()) == 3
+
+
+def test_what_a_permission_hid_is_looked_at_again(files, monkeypatch):
+    def denied(source, target, **settings):
+        raise AudioError(f"{source}: cannot be read") from PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recipes.datasets.convert.convert", denied)
+        assert {row["reason"] for row in run(files).values()} == {"cannot be read"}
+    assert [("reason" in row) for row in run(files).values()] == [False, True, False]
+
+
+def test_a_full_disk_is_no_fault_of_the_sounds(files, monkeypatch):
+    def full(source, target, **settings):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recipes.datasets.convert.convert", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(files)
+    assert [("reason" in row) for row in run(files).values()] == [False, True, False]

@@ -258,6 +258,9 @@ def test_settings_reach_the_manifest(sounds, tmp_path):
             "none of its 1 names is a file: y.wav",
         ),
         (["sounds", "--out", "used"], "has audio that no recipe put there"),
+        (["other.csv", "--out", "out"], "other.csv: is a file, not a folder"),
+        (["sounds", "--out", "other.csv"], "File exists: 'other.csv'"),
+        (["sounds", "--out", "other.csv/x"], "Not a directory"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(tmp_path, monkeypatch, capsys, arguments, message):
@@ -282,6 +285,27 @@ def test_names_that_are_no_text_and_links(tmp_path):
     assert list(found) == ["a\\x85b.wav", "link/x.wav", "nowhere.wav"]
     assert run(folder, "--out", tmp_path / "out", "--min-files", 2) == 0
     assert set(clips_of(tmp_path / "out")) == {"a\\x85b.wav", "link/x.wav"}
+
+
+def test_folders_that_cannot_be_looked_into_are_listed(tmp_path, monkeypatch, capsys):
+    write_sine(tmp_path / "in" / "x.wav", 300)
+    (tmp_path / "in" / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # for root, who runs many a container, no folder is locked
+        if Path(path).name in locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    locked = {"locked"}
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--min-files", 1) == 0
+    assert "1 files skipped (1 folder cannot be read)" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "skipped.jsonl").read_text())["file"] == "locked/"
+    locked = {"in"}
+    assert run(tmp_path / "in", "--out", tmp_path / "out2") == 2
+    assert "Permission denied" in capsys.readouterr().err
+    assert not (tmp_path / "out2").exists()
 
 
 def test_as_a_command(tmp_path):

@@ -1,4 +1,5 @@
 import doctest
+import errno
 import json
 import math
 
@@ -9,7 +10,7 @@ import recipes.datasets.captions
 import recipes.datasets.prepare
 from audiogen.audio import write_audio
 from audiogen.data.manifest import SPLITS, read_manifest
-from recipes.datasets.prepare import Sound, choose_splits, file_names, prepare
+from recipes.datasets.prepare import Sound, choose_splits, exit_code, file_names, prepare
 
 SETTINGS = {"origin": "a test", "sample_rate": 8000, "clip_seconds": 2.0, "split_seed": 0}
 
@@ -125,10 +126,42 @@ def test_refuses_the_folder_of_something_else(tmp_path):
         prepare(sounds, tmp_path / "mine", **SETTINGS)
 
 
-@pytest.mark.parametrize("changes", [{"sample_rate": 0}, {"clip_seconds": 0.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sample_rate": 0},
+        {"sample_rate": 10**9},
+        {"clip_seconds": 0.0},
+        {"clip_seconds": math.nan},
+        {"clip_seconds": math.inf},
+    ],
+)
 def test_refuses_sizes_that_are_none(tmp_path, changes):
-    with pytest.raises(ValueError, match="expected a sample rate in Hz and clips of"):
+    with pytest.raises(ValueError, match="expected a sample rate of 1 to 655350 Hz and clips of"):
         prepare(make_sounds(tmp_path, 3), tmp_path / "out", **SETTINGS | changes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", ""])
+def test_a_damaged_record_is_named(tmp_path, text):
+    sounds = make_sounds(tmp_path, 3)
+    prepare(sounds, tmp_path / "out", **SETTINGS)
+    (tmp_path / "out" / "prepared.json").write_text(text)
+    with pytest.raises(ValueError, match=r"prepared\.json: damaged; delete"):
+        prepare(sounds, tmp_path / "out", **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("a\nb"), 2),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "x"), 2),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 1),
+    ],
+)
+def test_exit_codes(capsys, error, code):
+    assert exit_code(error) == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_clip_without_caption_is_counted(tmp_path):

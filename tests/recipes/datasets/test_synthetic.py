@@ -45,3 +45,28 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, capsys):
         prepare(tmp_path, clips=CLIPS, duration=1.0, seed=2)
     assert main(["--out", str(tmp_path), "--train", "24"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("clips", "duration", "message"),
+    [
+        ({"train": 0, "test": 0}, 1.0, "some above 0"),
+        ({"train": 2, "test": -1}, 1.0, "some above 0"),
+        ({"train": 2}, 0.5, "must last 1 s or more"),
+        ({"train": 2}, float("nan"), "must last 1 s or more"),
+        ({"train": 2}, float("inf"), "must last 1 s or more"),
+    ],
+)
+def test_nothing_is_left_of_a_mistake(tmp_path, clips, duration, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(tmp_path / "out", clips=clips, duration=duration, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_something_else_is_refused(tmp_path, capsys):
+    (tmp_path / "manifest.jsonl").write_text("mine\n")
+    with pytest.raises(ValueError, match="has audio that this recipe did not make"):
+        prepare(tmp_path, clips=CLIPS, duration=1.0, seed=1)
+    assert main(["--out", str(tmp_path / "manifest.jsonl")]) == 2
+    assert "File exists" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
