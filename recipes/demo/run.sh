@@ -48,6 +48,8 @@ if [[ $data ]]; then
   if [[ -f $data/meta/esc50.csv ]]; then recipe=esc50; fi
   stage data "1/8 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" --out "$run/data"
   probe=$run/data/manifest.jsonl
+  licences=$(sed -n 's/.*"licence": "\([^"]*\)".*/\1/p' "$probe" | sort -u | paste -sd ';' | tr -cd '[:alnum:] .;,/()+-')
+  if [[ $licences ]]; then card=("+card.licence='$licences'"); fi
 else
   stage data "1/8 procedural sounds" "$python" -m recipes.datasets.synthetic \
     --out "$run/data" --seed "$seed" "${clips[@]}"

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+CALLERS_MISTAKE = 2
 MAX_RSS_UNIT = 1024 if sys.platform.startswith("linux") else 1  # bytes per unit of ru_maxrss
 
 
@@ -39,8 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     with (args.run / "stages.jsonl").open("a", encoding="utf-8") as rows:
         rows.write(json.dumps(row) + "\n")
     if code:
+        how = "put right what it says, then" if code == CALLERS_MISTAKE else "to go on,"
         print(
-            f"stage {args.name} stopped with exit code {code}; the same command goes on from here",
+            f"stage {args.name} stopped with exit code {code}: {how} start the same command again",
             file=sys.stderr,
         )
     return code if code >= 0 else 128 - code

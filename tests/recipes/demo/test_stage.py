@@ -37,5 +37,5 @@ def test_ctrl_c_waits_for_the_command_to_save(tmp_path):
     assert printed == "saved\n"
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "the same command goes on from here" in said
+    assert "to go on, start the same command again" in said
     assert json.loads((tmp_path / "stages.jsonl").read_text())["exit"] == 130
