@@ -41,12 +41,14 @@ __all__ = [
     "audio_writer",
     "check_audio",
     "read_audio",
+    "read_clip",
     "remove_unfinished",
     "resample",
     "write_audio",
 ]
 
 SILENCE = 1e-4  # a peak at or below this, -80 dB of full scale, is 3 steps of 16 bits: no sound
+MISSING = 0.1  # seconds
 HEADER = 2**16  # bytes; a disk with less has no room for the head of a file
 BLOCK = 4096  # frames per call to libsndfile: one call of a minute of ogg crashes its encoder
 FORMATS = {
@@ -127,6 +129,30 @@ def read_audio(
         span = _as_channels(decode(file, path, begin, end), channels, path)
     offset = first - begin // down * up
     return resample(span, down, up)[:, offset : offset + last - first].contiguous(), rate
+
+
+def read_clip(
+    path: str | Path, *, start: float, duration: float, sample_rate: int, channels: int
+) -> Tensor:
+    """Read a span that a manifest says is there; see `read_audio`.
+
+    Returns:
+        float32 [C, T].
+
+    Raises:
+        AudioError: also if the file ends more than a tenth of a second before the span does, as a
+            file that was cut short does. Less is how measures of one length differ.
+    """
+    waveform, rate = read_audio(
+        path, start=start, duration=duration, sample_rate=sample_rate, channels=channels
+    )
+    missing = duration - waveform.shape[1] / rate
+    if missing > MISSING:
+        raise AudioError(
+            f"{path}: ends {missing:.3f} s before the clip does; download or export the file "
+            "again, or correct start and duration"
+        )
+    return waveform
 
 
 def write_audio(

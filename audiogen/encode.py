@@ -1,5 +1,6 @@
 """Manifest -> codes: run a codec over every clip once, so that training the LM reads no audio."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from audiogen.audio import AudioError, read_audio
+from audiogen.audio import AudioError, read_clip
 from audiogen.codec.model import Codec
 from audiogen.data.manifest import Clip, manifest_hash, read_manifest
 from audiogen.data.shards import TokenShardWriter
@@ -70,7 +71,8 @@ def encode_manifest(
         ValueError: if a size is not positive, the manifest has no clips, or the codec normalizes
             loudness: its codes alone would not say how loud a sound was.
     """
-    _check(codec, segment_duration, batch_size, shard_size)
+    _check(codec, segment_duration, batch_size, shard_size, num_workers)
+    _check_device(device)
     segments = [piece for clip in read_manifest(manifest) for piece in cut(clip, segment_duration)]
     if not segments:
         raise ValueError(f"{manifest}: no clips; a recipe in recipes/datasets fills a manifest")
@@ -141,7 +143,7 @@ class _Reader(Dataset[tuple[Segment, Tensor | str]]):
     def __getitem__(self, index: int) -> tuple[Segment, Tensor | str]:
         segment = self.segments[index]
         try:
-            waveform, _ = read_audio(
+            waveform = read_clip(
                 segment.clip.path,
                 start=segment.start,
                 duration=segment.duration,
@@ -223,12 +225,28 @@ def _facts(codec: Codec, num_samples: int) -> dict[str, Any]:
     }
 
 
-def _check(codec: Codec, segment_duration: float, batch_size: int, shard_size: int) -> None:
-    if round(segment_duration * codec.sample_rate) < 1 or batch_size < 1 or shard_size < 1:
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device} cannot be used ({reason}): try cpu") from error
+
+
+def _check(
+    codec: Codec, segment_duration: float, batch_size: int, shard_size: int, num_workers: int
+) -> None:
+    counts = (batch_size, shard_size)
+    numbers = isinstance(segment_duration, int | float) and all(isinstance(n, int) for n in counts)
+    if not numbers or not math.isfinite(segment_duration) or min(segment_duration, *counts) <= 0:
         raise ValueError(
             "segment_duration, batch_size and shard_size must be positive, got "
             f"{segment_duration}, {batch_size} and {shard_size}"
         )
+    if round(segment_duration * codec.sample_rate) < 1:
+        raise ValueError(f"segment_duration of {segment_duration} s is shorter than one sample")
+    if not isinstance(num_workers, int) or num_workers < 0:
+        raise ValueError(f"num_workers must be 0 or more, got {num_workers}")
     if codec.renormalize:
         raise ValueError(
             "a codec with renormalize=True needs a scale beside its codes, which the language "

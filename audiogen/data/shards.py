@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 FORMAT = {"format": "audiogen-tokens", "version": 1}
 HEADER = "tokens.json"
+COUNTS = ("num_codebooks", "codebook_size", "segment_frames", "num_shards")  # the last when done
+
+
+ITEM = {"captions", "frames", "split"}  # without which a line is no item
+AGAIN = "delete the folder and encode again"
 
 
 class TokenError(ValueError):
@@ -130,6 +135,13 @@ def read_header(folder: Path) -> dict[str, Any]:
     found = {key: header.get(key) for key in FORMAT} if isinstance(header, dict) else header
     if found != FORMAT:
         raise TokenError(f"{folder / HEADER}: expected {FORMAT}, got {found}; encode it again")
+    numbers = COUNTS if header.get("complete") else COUNTS[:-1]
+    wrong = [key for key in numbers if type(header.get(key)) is not int or header[key] < 1]
+    if wrong or not isinstance(header.get("codec_hash"), str):
+        raise TokenError(
+            f"{folder / HEADER}: damaged: {wrong[0] if wrong else 'codec_hash'} is missing or "
+            f"wrong; {AGAIN}"
+        )
     return header
 
 
@@ -140,7 +152,37 @@ def read_items(folder: Path, num_shards: int) -> Iterator[tuple[int, int, dict[s
         if not (path.exists() and codes_path(folder, shard).exists()):
             raise TokenError(f"{folder}: shard {shard} of {num_shards} is missing; encode again")
         for row, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1]):
-            yield shard, row, json.loads(line)
+            try:
+                yield shard, row, _item(line)
+            except ValueError as error:
+                raise TokenError(f"{path}:{row + 1}: damaged ({error}); {AGAIN}") from error
+
+
+def _item(line: str) -> dict[str, Any]:
+    item = json.loads(line)
+    captions = item["captions"] if isinstance(item, dict) and item.keys() >= ITEM else None
+    if not isinstance(captions, list) or type(item["frames"]) is not int or item["frames"] < 1:
+        raise ValueError(f"expected an object with {', '.join(sorted(ITEM))}, got {line:.80}")
+    return item
+
+
+def open_codes(folder: Path, shard: int, *, rows: int, header: Mapping[str, Any]) -> np.ndarray:
+    """Map the codes of a shard into memory, uint16 [rows, K, T]; nothing is read yet.
+
+    Raises:
+        TokenError: if the file is damaged, or is not of this header and number of rows.
+    """
+    path = codes_path(folder, shard)
+    try:
+        codes = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise TokenError(f"{path}: damaged ({error}); {AGAIN}") from error
+    shape = (rows, header["num_codebooks"], header["segment_frames"])
+    if codes.shape != shape or codes.dtype != np.uint16:
+        raise TokenError(
+            f"{path}: expected codes uint16 {shape}, got {codes.dtype} {codes.shape}; {AGAIN}"
+        )
+    return codes
 
 
 def _require_same(found: Mapping[str, Any], facts: Mapping[str, Any], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Codes and captions, for the language model: the reader of what `audiogen.encode` writes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audiogen.data.sampler import nth_of_pass
-from audiogen.data.shards import TokenError, codes_path, read_header, read_items
+from audiogen.data.shards import (
+    AGAIN,
+    TokenError,
+    codes_path,
+    open_codes,
+    read_header,
+    read_items,
+)
 from audiogen.rng import item_generator
 
 _MAX_OPEN = 256  # memory maps; each holds a file descriptor, of which a process may have 1024
@@ -35,8 +43,8 @@ class TokenDataset(Dataset[dict[str, Any]]):
     codes behind ``frames`` are 0.
 
     Raises:
-        TokenError: if the folder is not complete, is of another codec, has fewer codebooks, or
-            has nothing of that split.
+        TokenError: if the folder is not complete or damaged, is of another codec, has fewer
+            codebooks, or has nothing of that split.
     """
 
     def __init__(
@@ -54,10 +62,11 @@ class TokenDataset(Dataset[dict[str, Any]]):
         self.header = read_header(self.folder)
         _require_usable(self.header, self.folder, codec_hash, num_codebooks)
         self.num_codebooks = num_codebooks or int(self.header["num_codebooks"])
-        rows = read_items(self.folder, self.header["num_shards"])
+        items = list(read_items(self.folder, self.header["num_shards"]))
+        self._num_rows = Counter(shard for shard, _, _ in items)
         self.rows = [
-            (shard, row, int(item["frames"]), item["captions"])
-            for shard, row, item in rows
+            (shard, row, item["frames"], item["captions"])
+            for shard, row, item in items
             if item["split"] == split
         ]
         if not self.rows:
@@ -68,6 +77,8 @@ class TokenDataset(Dataset[dict[str, Any]]):
         self.seed = seed
         self.fixed = fixed
         self._shards: dict[int, np.ndarray] = {}
+        for shard in range(self.header["num_shards"]):  # hours into training is late to find out
+            self._shard(shard)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -77,6 +88,13 @@ class TokenDataset(Dataset[dict[str, Any]]):
         chosen = index % count if self.fixed else nth_of_pass(index, count=count, seed=self.seed)
         shard, row, frames, captions = self.rows[chosen]
         codes = self._shard(shard)[row, : self.num_codebooks].astype(np.int64)
+        size = self.header["codebook_size"]
+        if codes.max() >= size or frames > codes.shape[1]:
+            raise TokenError(
+                f"{codes_path(self.folder, shard)}: row {row} is damaged: its codes reach "
+                f"{codes.max()} and {frames} frames, codebooks have {size} codes and rows "
+                f"{codes.shape[1]} frames; {AGAIN}"
+            )
         return {
             "codes": torch.from_numpy(codes),
             "frames": frames,
@@ -98,7 +116,8 @@ class TokenDataset(Dataset[dict[str, Any]]):
         if shard not in self._shards:
             if len(self._shards) >= _MAX_OPEN:
                 self._shards.clear()
-            self._shards[shard] = np.load(codes_path(self.folder, shard), mmap_mode="r")
+            rows = self._num_rows[shard]
+            self._shards[shard] = open_codes(self.folder, shard, rows=rows, header=self.header)
         return self._shards[shard]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiogen.audio import read_audio
+from audiogen.audio import read_clip
 from audiogen.data.manifest import Clip, read_manifest
 from audiogen.data.sampler import nth_of_pass
 from audiogen.rng import item_generator
@@ -71,7 +71,7 @@ class WaveformDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip, start = self._choose(index)
-        waveform, _ = read_audio(
+        waveform = read_clip(
             clip.path,
             start=start,
             duration=min(self.segment_duration, clip.duration),

@@ -102,6 +102,12 @@ class LMModule(RecordingModule):
     def on_fit_start(self) -> None:
         """Refuse codes of another codec than the given one, or than those trained on before."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        size = data.train.header.get("codebook_size")
+        if size not in (None, self.lm.codebook_size):
+            raise TokenError(
+                f"the codes to train on are of codebooks of {size}, the language model is built "
+                f"for {self.lm.codebook_size}: set codec.codebook_size={size}"
+            )
         found = data.train.header["codec_hash"]
         given = None if self.codec_folder is None else _codec_hash(Path(self.codec_folder))
         for expected, whose in (

@@ -1,4 +1,5 @@
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -163,7 +164,7 @@ def test_a_finished_folder_needs_no_sounds(manifest, undisturbed, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("audiogen.encode.read_audio", refuse)
+    monkeypatch.setattr("audiogen.encode.read_clip", refuse)
     before = contents(undisturbed)
     assert encode_manifest(make_codec(), manifest, undisturbed, **SETTINGS) == undisturbed
     assert contents(undisturbed) == before
@@ -196,15 +197,18 @@ def test_unreadable_clips_are_left_out_and_listed(tmp_path, caplog):
     clips = [make_clip(tmp_path, f"c{n}", 0.5) for n in range(5)]
     clips[1].path.write_text("<html>")
     clips[3].path.unlink()
+    clips.append(make_clip(tmp_path, "cut", 0.5))
+    clips[5].path.write_bytes(clips[5].path.read_bytes()[: clips[5].path.stat().st_size // 2])
     manifest = write_manifest(tmp_path / "manifest.jsonl", clips)
     out = encode_manifest(make_codec(), manifest, tmp_path / "tokens", **SETTINGS)
     assert [row["id"] for row in items(out)] == ["c0", "c2", "c4"]
     skipped = [json.loads(line) for line in (out / "skipped.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in skipped] == ["c1", "c3"]
+    assert [row["id"] for row in skipped] == ["c1", "c3", "cut"]
     assert "it is a web page" in skipped[0]["reason"]
     assert "no such file" in skipped[1]["reason"]
-    assert read_header(out)["num_skipped"] == 2
-    assert "2 clips left out" in caplog.text
+    assert "before the clip does" in skipped[2]["reason"]
+    assert read_header(out)["num_skipped"] == 3
+    assert "3 clips left out" in caplog.text
 
 
 def test_nothing_readable_is_an_error(tmp_path):
@@ -243,6 +247,16 @@ def test_refusals(tmp_path, manifest):
         encode_manifest(make_codec(renormalize=True), manifest, tmp_path / "t", **SETTINGS)
     with pytest.raises(ValueError, match=r"must be positive, got 0\.5, 0 and 3"):
         encode_manifest(make_codec(), manifest, tmp_path / "t", **SETTINGS | {"batch_size": 0})
+    for wrong in (math.nan, math.inf, "long"):
+        with pytest.raises(ValueError, match=f"must be positive, got {wrong}, "):
+            encode_manifest(
+                make_codec(), manifest, tmp_path / "t", **SETTINGS | {"segment_duration": wrong}
+            )
+    with pytest.raises(ValueError, match="num_workers must be 0 or more, got -1"):
+        encode_manifest(make_codec(), manifest, tmp_path / "t", **SETTINGS, num_workers=-1)
+    with pytest.raises(ValueError, match=r"device nope cannot be used \(Expected one of cpu"):
+        encode_manifest(make_codec(), manifest, tmp_path / "t", **SETTINGS, device="nope")
+    assert not (tmp_path / "t").exists()
     empty = write_manifest(tmp_path / "empty.jsonl", [])
     with pytest.raises(ValueError, match=r"empty\.jsonl: no clips"):
         encode_manifest(make_codec(), empty, tmp_path / "t", **SETTINGS)

@@ -102,3 +102,17 @@ def test_a_folder_without_a_header(tmp_path, text):
         (tmp_path / "tokens.json").write_text(text)
     with pytest.raises(TokenError, match=r"tokens\.json"):
         read_header(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["codec_hash", "num_codebooks", "codebook_size", "num_shards"])
+@pytest.mark.parametrize("value", [None, "x", 0])
+def test_a_header_that_lacks_a_number(tmp_path, key, value):
+    writer = TokenShardWriter(tmp_path, facts=FACTS)
+    writer.write(0, codes(1), [item("a")])
+    writer.finish(num_shards=1)
+    header = json.loads((tmp_path / "tokens.json").read_text())
+    if (key, value) == ("codec_hash", "x"):
+        value = 1
+    (tmp_path / "tokens.json").write_text(json.dumps(header | {key: value}))
+    with pytest.raises(TokenError, match=rf"tokens\.json: damaged: {key} is missing or wrong"):
+        read_header(tmp_path)

@@ -162,3 +162,56 @@ def test_refuses_what_is_not_whole(tmp_path):
     (tmp_path / "codes-00001.npy").unlink()
     with pytest.raises(TokenError, match="shard 1 of 2 is missing"):
         TokenDataset(tmp_path, split="train", seed=0)
+
+
+def rewrite(path, change):
+    path.write_bytes(change(path.read_bytes()))
+
+
+def save(change):
+    return lambda path: np.save(path, change(np.load(path)))
+
+
+DAMAGE = {
+    "codes cut": ("codes-00001.npy", lambda p: rewrite(p, lambda b: b[:-8]), "npy: damaged"),
+    "codes cut early": ("codes-00001.npy", lambda p: rewrite(p, lambda b: b[:40]), "npy: damaged"),
+    "codes empty": ("codes-00001.npy", lambda p: rewrite(p, lambda b: b""), "npy: damaged"),
+    "a web page": ("codes-00001.npy", lambda p: rewrite(p, lambda b: b"<html>"), "npy: damaged"),
+    "fewer rows": ("codes-00000.npy", save(lambda c: c[:-1]), r"expected codes uint16 \(4, 3, 4\)"),
+    "other type": ("codes-00000.npy", save(lambda c: c.astype(np.float32)), "got float32"),
+    "a line gone": (
+        "items-00000.jsonl",
+        lambda p: rewrite(p, lambda b: b.split(b"\n", 1)[1]),
+        r"expected codes uint16 \(3, 3, 4\), got uint16 \(4, 3, 4\)",
+    ),
+    "no JSON": (
+        "items-00001.jsonl",
+        lambda p: rewrite(p, lambda b: b.replace(b"{", b"", 1)),
+        r"items-00001\.jsonl:1: damaged",
+    ),
+    "a key gone": (
+        "items-00001.jsonl",
+        lambda p: rewrite(p, lambda b: b.replace(b'"split"', b'"spilt"')),
+        r"items-00001\.jsonl:1: damaged \(expected an object with captions, frames, split",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_named_when_the_folder_is_opened(tmp_path, kind):
+    name, spoil, message = DAMAGE[kind]
+    spoil(write_folder(tmp_path / "t") / name)
+    with pytest.raises(TokenError, match=message + r".*; delete the folder and encode again"):
+        TokenDataset(tmp_path / "t", split="train", seed=0)
+
+
+def test_codes_and_lengths_beyond_their_bounds(tmp_path):
+    save(lambda codes: codes + np.uint16(1000))(write_folder(tmp_path / "a") / "codes-00000.npy")
+    data = TokenDataset(tmp_path / "a", split="train", seed=0, fixed=True)
+    assert data[0]["codes"].max() == 1023
+    with pytest.raises(TokenError, match=r"row 1 is damaged: its codes reach 1123 .*1024 codes"):
+        data[1]
+    path = write_folder(tmp_path / "b") / "items-00000.jsonl"
+    rewrite(path, lambda b: b.replace(b'"frames": 2', b'"frames": 9'))
+    with pytest.raises(TokenError, match=r"row 1 is damaged: .* 9 frames"):
+        TokenDataset(tmp_path / "b", split="train", seed=0, fixed=True)[1]

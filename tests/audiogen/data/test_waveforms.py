@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from audiogen.audio import AudioError, write_audio
-from audiogen.data.manifest import Clip, write_manifest
+from audiogen.data.manifest import Clip, read_manifest, write_manifest
 from audiogen.data.sampler import EndlessSampler
 from audiogen.data.waveforms import WaveformDataset
 
@@ -151,4 +152,12 @@ def test_a_missing_file_is_named(tmp_path):
     )
     data = WaveformDataset(write_manifest(tmp_path / "m.jsonl", [clip]), **SETTINGS)
     with pytest.raises(AudioError, match=r"gone\.wav: there is no such file"):
+        data[0]
+
+
+def test_a_file_that_ends_before_its_clip_is_named(manifest):
+    path = manifest.with_name("longer.jsonl")
+    clips = [replace(clip, duration=clip.duration + 5) for clip in read_manifest(manifest)]
+    data = WaveformDataset(write_manifest(path, clips), **SETTINGS | {"segment_duration": 60.0})
+    with pytest.raises(AudioError, match=r"ends [45]\.[05]00 s before the clip does"):
         data[0]

@@ -172,6 +172,14 @@ def test_codes_of_another_codec_are_refused(tmp_path, codec_folder):
         fit(module, tmp_path / "run")
 
 
+def test_codes_of_larger_codebooks_are_refused(tmp_path):
+    data = make_data()
+    data.setup("fit")
+    data.train.header["codebook_size"] = 1024
+    with pytest.raises(TokenError, match="codebooks of 1024, the language model is built for 16"):
+        fit(make_module(), tmp_path / "run", data=data)
+
+
 def test_a_run_does_not_go_on_with_codes_of_another_codec(tmp_path):
     module = make_module()
     fit(module, tmp_path / "run", steps=1)
