@@ -218,7 +218,8 @@ def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | N
     text = _build(build_text_encoder, {"config": keywords}, folder)
     if override is not None:  # a model saved again names what it named, not a place on this disk
         text.config = {**text.config, "name": config["text"]["name"]}
-    if "text.safetensors" in config["files"] and isinstance(text, nn.Module):
+    # Even if config.json does not list it: a trained encoder without its tensors is noise.
+    if isinstance(text, nn.Module) and (text.trainable or "text.safetensors" in config["files"]):
         state = read_tensors(folder, config, "text.safetensors")
         load_strict(text, state, source=folder / "text.safetensors")
     return text

@@ -16,7 +16,17 @@ from typing import NoReturn
 from audiogen import __version__
 
 # What a caller can put right by another path or another permission; a full disk is not among them.
-CALLERS_MISTAKES = {None, errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+CALLERS_MISTAKES = {
+    None,
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 NO_MODEL = (
     "no model given: train one with `make demo` and pass --model runs/demo/model, or pass the "

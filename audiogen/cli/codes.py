@@ -58,6 +58,11 @@ def _decode(args: argparse.Namespace) -> None:
         )
     waveform = _to_sound(codec.to(device), tensors, device)
     samples = int(metadata["samples"])
+    if samples > waveform.shape[-1]:
+        raise ValueError(
+            f"{args.input} is damaged: its codes give {waveform.shape[-1]} of {samples} samples; "
+            "encode the sound again"
+        )
     write_audio(args.out, waveform[..., :samples], codec.sample_rate, clipping="rescale")
 
 
@@ -86,4 +91,11 @@ def read_codes(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
     if metadata.get("format") != FORMAT or "codes" not in tensors:
         raise ValueError(f"{path} holds no codes: give what audiogen encode wrote")
+    samples = metadata.get("samples", "")
+    whole = samples.isdecimal() and int(samples) > 0 and metadata.keys() >= {"codec_hash", "model"}
+    if not whole or len(tensors["codes"]) != 1:
+        raise ValueError(
+            f"{path} is damaged: codes of shape {list(tensors['codes'].shape)} with {metadata}; "
+            "encode the sound again"
+        )
     return tensors, metadata

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from audiogen.audio import write_audio
+from audiogen.audio import audio_info, write_audio
 from audiogen.checkpoint import find_folder
 from audiogen.cli.device import chosen_device
 from audiogen.cli.prompts import Prompt, gather_prompts
@@ -25,6 +25,7 @@ from audiogen.generation.settings import count_frames
 from audiogen.model_folder.layout import model_hash, read_config
 from audiogen.pipeline import AudioGen
 
+LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
 SLUG_LENGTH = 48  # characters of the prompt that a file name keeps
 
 
@@ -68,6 +69,13 @@ def _settings(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any
     if "max_duration" not in config:
         raise ValueError(f"{args.model} is a codec, not a whole model: it cannot generate")
     duration = config["max_duration"] if args.duration is None else args.duration
+    rate, channels = config["codec"]["sample_rate"], config["codec"]["channels"]
+    longest = LARGEST_WAV // (2 * rate * channels)
+    if duration > longest:
+        raise ValueError(
+            f"--duration of {duration:g} s does not fit into a .wav file, which holds {longest} s "
+            f"at {rate} Hz"
+        )
     return {
         "duration": duration,
         "guidance_scale": args.guidance_scale,
@@ -102,7 +110,7 @@ def slug(text: str) -> str:
 
 
 def _is_done(job: Job) -> bool:
-    """Whether sound and record are there.
+    """Whether sound and record are there and whole.
 
     Raises:
         ValueError: if they are, but made in another way, which an id as a name can lead to.
@@ -111,7 +119,10 @@ def _is_done(job: Job) -> bool:
         return False
     try:
         found = json.loads(job.record.read_text(encoding="utf-8"))
-    except ValueError:
+        whole = isinstance(found, dict) and audio_info(job.path).frames == found["samples"]
+    except (ValueError, KeyError):
+        return False
+    if not whole:
         return False
     if any(found.get(key) != value for key, value in job.identity.items()):
         raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from audiogen.checkpoint import find_folder
 from audiogen.cli.codes import read_codes
@@ -78,9 +78,12 @@ def _size(path: Path, expected: int) -> str:
     if path.stat().st_size != expected:
         return f"DAMAGED ({path.stat().st_size} bytes instead of {expected})"
     values, dtypes = 0, set()
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            tensor = file.get_slice(name)
-            values += math.prod(tensor.get_shape())
-            dtypes.add(tensor.get_dtype())
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                tensor = file.get_slice(name)
+                values += math.prod(tensor.get_shape())
+                dtypes.add(tensor.get_dtype())
+    except SafetensorError as error:
+        return f"DAMAGED ({error})"
     return f"{values:,} values of {'/'.join(sorted(dtypes))}, {expected / 1e6:,.1f} MB"

@@ -2,10 +2,11 @@
 
 import csv
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 PROMPT_COLUMNS = ("prompt", "caption", "captions", "description", "text")
 UNSAFE = set('/\\:*?"<>|')
@@ -57,6 +58,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from readers[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8: save it as UTF-8") from error
+    except csv.Error as error:
+        raise ValueError(f"{path}: {error}: is a quotation mark never closed?") from error
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -76,6 +79,20 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     "put a prompt with commas in double quotes"
                 )
             yield f"{path}:{reader.line_num}", row
+        file.seek(0)
+        _check_quotes(path, file)
+
+
+def _check_quotes(path: Path, file: TextIO) -> None:
+    """Refuse a table that ends within quotation marks, which swallowed all rows behind the first.
+
+    Only a strict reader tells; but it also refuses harmless marks within a cell.
+    """
+    try:
+        deque(csv.reader(file, strict=True), maxlen=0)
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise ValueError(f"{path}: a quotation mark is never closed") from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -85,7 +102,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}:{number}: not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise ValueError(f'{path}:{number}: expected an object like {{"prompt": "rain"}}')
@@ -106,6 +123,8 @@ def _prompt(row: Mapping[str, Any], place: str, seed: int, position: int) -> Pro
         text = text[0]
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{place}: no prompt in this line: expected words that describe a sound")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{place}: {text!r:.80} holds half characters: write it as UTF-8")
     own_seed, item = _integer(row, "seed", place), _integer(row, "item", place)
     return Prompt(
         text=" ".join(text.split()),
@@ -130,6 +149,7 @@ def _name(row: Mapping[str, Any], place: str) -> str | None:
     if value in (None, ""):
         return None
     name = str(value).strip()
-    if not name or name.startswith(".") or UNSAFE & set(name) or len(name.encode()) > 200:
+    plain = name.isprintable() and not name.startswith(".") and not UNSAFE & set(name)
+    if not name or not plain or len(name.encode()) > 200:
         raise ValueError(f"{place}: id {name!r} cannot name a file: use letters, digits, - and _")
     return name

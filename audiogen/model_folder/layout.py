@@ -26,6 +26,7 @@ REQUIRED = {  # by format
     "audiogen-codec": CODEC_KEYS,
     "audiogen-model": (*CODEC_KEYS, "lm", "text", "max_duration"),
 }
+KINDS = {"codec_hash": str, "max_duration": int | float}  # the other keys hold objects
 OWN_FILES = (
     "config.json",
     "README.md",
@@ -41,6 +42,8 @@ class CheckpointError(ValueError):
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read and check config.json; raises as `load_codec` does."""
+    if not folder.exists():
+        raise FileNotFoundError(f"no model at {folder}: there is no such folder")
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is a file: give the folder that holds its config.json")
     path = folder / "config.json"
@@ -48,7 +51,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(_no_config(folder))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not JSON ({error}): the file is damaged, copy or save the model again"
         ) from error
@@ -250,4 +253,13 @@ def _check_format(path: Path, config: object) -> None:
         raise CheckpointError(
             f"{path} lacks {', '.join(missing)}: it was changed by hand or cut; "
             "save the model again"
+        )
+    wrong = [key for key in REQUIRED[kind] if not isinstance(config[key], KINDS.get(key, dict))]
+    for name, entry in {} if wrong else config["files"].items():
+        if not isinstance(entry, dict) or not entry.keys() >= {"bytes", "sha256"}:
+            wrong.append(f"files[{name!r}]")
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {wrong[0]} is not what was saved: was it changed by hand? "
+            "Save the model again"
         )

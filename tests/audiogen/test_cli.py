@@ -97,6 +97,7 @@ def test_what_is_not_the_callers_mistake(monkeypatch, capsys):
     [
         (FileNotFoundError("no such thing"), 2),
         (PermissionError(13, "Permission denied"), 2),
+        (OSError(36, "File name too long"), 2),
         (OSError(28, "No space left on device"), 1),
         (KeyboardInterrupt(), 1),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from audiogen.audio import read_audio, write_audio
 from audiogen.checkpoint import save_codec
@@ -71,3 +71,26 @@ def test_mistakes(capsys, saved, sound, tmp_path):
         assert code == 2
         assert message in said
         assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("repeats", "changes"),
+    [
+        (1, {"samples": "x"}),
+        (1, {"samples": "-5"}),
+        (1, {"samples": "99999"}),
+        (1, {"samples": None}),
+        (1, {"codec_hash": None}),
+        (2, {}),
+    ],
+)
+def test_damaged_codes(capsys, saved, sound, tmp_path, repeats, changes):
+    codes, out = tmp_path / "codes.safetensors", tmp_path / "out.wav"
+    run(capsys, "encode", sound, "--model", saved, "--out", codes)
+    tensors, metadata = read_codes(codes)
+    kept = {key: value for key, value in (metadata | changes).items() if value is not None}
+    save_file({"codes": tensors["codes"].repeat(repeats, 1, 1)}, codes, kept)
+    code, said = run(capsys, "decode", codes, "--model", saved, "--out", out)
+    assert code == 2
+    assert "is damaged: " in said
+    assert not out.exists()

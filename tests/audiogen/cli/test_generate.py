@@ -98,6 +98,19 @@ def test_a_resumed_run_gives_the_sounds_of_an_undisturbed_one(call):
         assert difference.abs().max() <= 2**-15  # a batch of another size may round once
 
 
+@pytest.mark.parametrize("spoil", ["sound", "record", "other record"])
+def test_what_is_damaged_is_made_again(call, spoil):
+    _, (path,), _ = call("rain")
+    whole = path.read_bytes()
+    if spoil == "sound":
+        path.write_bytes(whole[:60])
+    else:
+        path.with_suffix(".json").write_text("[]" if spoil == "record" else "{}")
+    assert call("rain")[0] == 0
+    assert path.read_bytes() == whole
+    assert json.loads(path.with_suffix(".json").read_text())["prompt"] == "rain"
+
+
 def test_nothing_is_overwritten_by_other_settings(call):
     _, first, _ = call("rain")
     data = first[0].read_bytes()
@@ -143,6 +156,7 @@ def test_loud_sounds_are_turned_down_not_cut(call, saved):
     [
         ({"duration": 0}, "duration must be more than 0 seconds"),
         ({"duration": "nan"}, "duration must be more than 0 seconds"),
+        ({"duration": "1e9"}, "does not fit into a .wav file, which holds 134215 s at 16000 Hz"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"temperature": -1}, "temperature must be at least 0"),
         ({"text_encoder": "t5-small"}, "leave text_encoder out"),

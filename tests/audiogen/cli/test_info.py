@@ -47,6 +47,8 @@ def test_damage(info, saved):
     code, facts = info(saved, "--verify")
     assert code == 2
     assert "lm.safetensors is not what was saved" in facts["error"]
+    path.write_bytes(b"\0" * len(data))
+    assert info(saved)[1]["lm.safetensors"].startswith("DAMAGED")
     path.write_bytes(data[:-1])
     assert info(saved)[1]["lm.safetensors"].startswith("DAMAGED")
     path.unlink()

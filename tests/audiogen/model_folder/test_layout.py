@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audiogen.checkpoint import load_model
-from audiogen.model_folder.layout import CheckpointError
+from audiogen.model_folder.layout import CheckpointError, read_config
 
 
 def change_config(path: Path, **changes: object) -> None:
@@ -117,3 +117,36 @@ def test_a_folder_of_something_else_is_not_replaced(model, tmp_path):
     with pytest.raises(CheckpointError, match="will not write a model over"):
         model.save_pretrained(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"lm": []}, "lm"),
+        ({"text": None}, "text"),
+        ({"card": "x"}, "card"),
+        ({"files": []}, "files"),
+        ({"files": {"lm.safetensors": {"sha256": "0"}}}, r"files\['lm.safetensors'\]"),
+        ({"max_duration": "long"}, "max_duration"),
+    ],
+)
+def test_a_config_changed_by_hand(saved, change, key):
+    change_config(saved, **change)
+    with pytest.raises(CheckpointError, match=rf"config\.json: {key} is not what was saved"):
+        load_model(saved)
+
+
+def test_a_text_encoder_that_is_not_listed_is_missed(saved):
+    config = json.loads((saved / "config.json").read_text())
+    del config["files"]["text.safetensors"]
+    change_config(saved, files=config["files"])
+    with pytest.raises(FileNotFoundError, match=r"text\.safetensors is missing and not listed"):
+        load_model(saved)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        read_config(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text("[" * 100000)
+    with pytest.raises(CheckpointError, match="is not JSON"):
+        read_config(tmp_path)
