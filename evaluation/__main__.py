@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     for path in (args.json, args.html):
-        if path is not None and not path.parent.is_dir():
-            raise UsageError(f"cannot write {path}: folder {path.parent} does not exist")
+        if path is not None:
+            _check_writable(path)
     if args.html is not None and find_spec("jinja2") is None:
         raise UsageError("--html needs jinja2: pip install jinja2")
 
@@ -79,6 +79,16 @@ def _evaluate(argv: list[str]) -> None:
         report.to_html(args.html)
     print(json.dumps(report.to_dict(items=False), indent=1, allow_nan=False), flush=True)
     print(report.to_text(), file=sys.stderr)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before the work what could only fail after it."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {path}: folder {folder} does not exist")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        what = "it is a folder" if path.is_dir() else f"folder {folder} takes no files"
+        raise UsageError(f"cannot write {path}: {what}")
 
 
 def _compare(argv: list[str]) -> None:

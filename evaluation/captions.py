@@ -84,7 +84,7 @@ def _json_rows(lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
 def _object(text: str) -> dict[str, Any]:
     try:
         row = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         row = None
     return row if isinstance(row, dict) else {"not a JSON object": text.strip()}
 

@@ -75,6 +75,8 @@ def list_sounds(folder: Path) -> dict[str, Path]:
         if not is_sound(path):
             continue
         name = sound_name(path.name)
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise FolderError(f"{folder} has a file whose name is no text: {name!r}. Rename it.")
         if name in sounds:
             raise FolderError(
                 f"{folder} has two files named {name!r}: {sounds[name].name} and {path.name}. "

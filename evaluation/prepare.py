@@ -1,5 +1,6 @@
 """From two files to two comparable sounds, under the rules of a protocol card."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -8,10 +9,11 @@ from torch import Tensor
 from torchaudio.functional import loudness
 from torchaudio.transforms import Resample
 
-from evaluation.audio import read_sound
+from evaluation.audio import AudioError, read_sound
 from evaluation.folders import Pair
 from evaluation.protocol import ProtocolCard
 
+MAX_KERNEL = 2**24  # weights of a resampling filter, about
 LOUDNESS_BLOCK = 0.4  # seconds; ITU-R BS.1770-4 has no loudness below one block
 
 
@@ -29,9 +31,19 @@ class Sound:
         return len(self.waveform) / self.sample_rate
 
     def at(self, sample_rate: int) -> Tensor:
-        """Return the waveform at another rate, float32 [T']."""
+        """Return the waveform at another rate, float32 [T'].
+
+        Raises:
+            AudioError: for a pair of rates whose table of filters would not fit into memory.
+        """
         if sample_rate == self.sample_rate:
             return self.waveform
+        divisor = math.gcd(sample_rate, self.sample_rate)
+        if sample_rate // divisor * (self.sample_rate // divisor) > MAX_KERNEL:
+            raise AudioError(
+                f"{self.sample_rate} Hz cannot be brought to {sample_rate} Hz: the rates have "
+                f"only {divisor} in common. Resample the file to a usual rate first."
+            )
         return _resampler(self.sample_rate, sample_rate, self.resampler)(self.waveform)
 
 

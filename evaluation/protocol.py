@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,29 @@ def _check_types(content: dict[str, Any], path: Path) -> None:
         numbers["generated_loudness"] = content["generated_loudness"]
     numbers |= {f"bootstrap.{name}": value for name, value in content["bootstrap"].items()}
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise ProtocolError(f"{path}: {name} must be a number, got {value!r}")
-    if not isinstance(content["metrics"], dict) or not content["metrics"]:
+    _check_bootstrap(content["bootstrap"], path)
+    _check_options(content["metrics"], path)
+
+
+def _check_options(metrics: Any, path: Path) -> None:
+    if not isinstance(metrics, dict) or not metrics:
         raise ProtocolError(f"{path}: metrics must name one or more metrics with their options")
+    for key, options in metrics.items():
+        if not isinstance(options, dict | None):
+            raise ProtocolError(f"{path}: options of {key} must be a mapping, got {options!r}")
+
+
+def _check_bootstrap(numbers: dict[str, Any], path: Path) -> None:
+    wrong = [key for key in ("resamples", "seed") if not isinstance(numbers[key], int)]
+    if (
+        wrong
+        or numbers["resamples"] < 1
+        or numbers["seed"] < 0
+        or not 0 < numbers["confidence"] < 1
+    ):
+        raise ProtocolError(
+            f"{path}: bootstrap needs whole numbers of resamples from 1 and seed from 0, and a "
+            f"confidence between 0 and 1, got {numbers}"
+        )

@@ -82,7 +82,7 @@ class Report:
             raise ReportError(f"there is no report {path}; --json writes one")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ReportError(f"{path}: cannot be read as JSON ({error})") from error
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             raise ReportError(f"{path}: not an evaluation report. Make one with --json.")
@@ -93,8 +93,10 @@ class Report:
             )
         try:
             content["scores"] = {key: _score(raw) for key, raw in content["scores"].items()}
-            return cls(**content)
-        except (KeyError, TypeError, AttributeError) as error:
+            report = cls(**content)
+            _check(report)
+            return report
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReportError(f"{path}: a damaged evaluation report ({error!r})") from error
 
     def to_text(self) -> str:
@@ -190,8 +192,23 @@ def write_text(path: Path, text: str) -> None:
 
 def _score(raw: dict[str, Any]) -> Score:
     value = math.nan if raw["value"] is None else float(raw["value"])
-    interval = tuple(raw["interval"]) if raw["interval"] is not None else None
-    return Score(**raw | {"value": value, "interval": interval})
+    interval = None
+    if raw["interval"] is not None:
+        low, high = raw["interval"]
+        interval = (float(low), float(high))
+    dict(raw["details"])
+    return Score(**raw | {"value": value, "interval": interval, "n": int(raw["n"])})
+
+
+def _check(report: Report) -> None:
+    """Look at what is there in every report; raises KeyError, TypeError ... where it is not."""
+    named = {**report.protocol, **report.provenance, **report.data["reference"], **report.data}
+    for key in ("name", "bootstrap", "instrument", "sha256", "pairs"):
+        named[key]
+    for item in report.items:
+        _ = item["name"]
+        for value in item["values"].values():
+            float(value or 0)
 
 
 def _without_nan(value: Any) -> Any:

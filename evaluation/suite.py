@@ -164,7 +164,10 @@ def _score_pairs(
         item = load_item(pair, card)
         if item.generated.duration < item.reference.duration - SHORTER:
             shorter.append(pair.name)
-        values = {name: value for scorer in scorers for name, value in scorer.add(item).items()}
+        try:
+            values = {name: value for scorer in scorers for name, value in scorer.add(item).items()}
+        except AudioError as error:
+            raise AudioError(f"{pair.name}: {error}") from error
         items.append(
             {
                 "name": pair.name,

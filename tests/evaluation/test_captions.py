@@ -26,6 +26,7 @@ def test_reads_json_lines_with_lists_and_paths(tmp_path):
         ("csv", "name,caption\na,rain\nb,\n"),
         ("jsonl", '{"name": "a", "caption": "rain"}\n\n{"name": "b"}\n'),
         ("jsonl", '{"name": "a", "caption": "rain"}\n\nnot json\n'),
+        ("jsonl", '{"name": "a", "caption": "rain"}\n\n' + "[" * 100000),
         ("jsonl", '{"name": "a", "caption": "rain"}\n\n{"name": "b", "captions": [""]}\n'),
     ],
 )

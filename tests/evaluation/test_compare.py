@@ -115,6 +115,27 @@ def test_refusal_names_the_differing_field(tmp_path, change, message):
         compare_reports(*write(tmp_path, make(), make(**change)))
 
 
+DAMAGE = {
+    "no data": {"data": None},
+    "no references": {"data": {"pairs": 20}},
+    "no protocol": {"protocol": None},
+    "no instrument": {"provenance": {}},
+    "no items": {"items": None},
+    "no values": {"items": [{"name": "a"}]},
+    "text for a value": {"items": [{"name": "a", "values": {"level_difference_db": "x"}}]},
+    "no details": {"scores__frechet_logmel_standin__details": None},
+    "text for a count": {"scores__frechet_logmel_standin__n": "x"},
+    "text for a score": {"scores__frechet_logmel_standin__value": "x"},
+    "half an interval": {"scores__frechet_logmel_standin__interval": [1]},
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_report_changed_by_hand_is_named(tmp_path, kind):
+    with pytest.raises(ReportError, match=r"b\.json: a damaged evaluation report"):
+        compare_reports(*write(tmp_path, make(), make(**DAMAGE[kind])))
+
+
 def test_a_metric_only_one_report_has_is_listed(tmp_path):
     b = make()
     del b["scores"]["frechet_logmel_standin"]

@@ -70,3 +70,8 @@ def test_folders_that_are_missing_empty_files_or_the_same(tmp_path):
     link.symlink_to(full)
     with pytest.raises(FolderError, match="the same folder"):
         pair_folders(full, link)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(FolderError, match=r"a file whose name is no text: 'a.udcff'. Rename it"):
+        pair_folders(make(tmp_path / "r", "a\udcff.wav"), make(tmp_path / "g", "a\udcff.wav"))

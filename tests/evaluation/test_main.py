@@ -55,6 +55,7 @@ def test_wrong_arguments_are_one_line_too():
         (["--metrics", "kld_passt"], ["kld_passt cannot be computed", "passt-s-f128"]),
         (["--captions", "nowhere.csv"], ["nowhere.csv does not exist"]),
         (["--json", "no/such/folder/r.json"], ["cannot write no/such/folder/r.json"]),
+        (["--json", "/"], ["cannot write /: it is a folder"]),
     ],
 )
 def test_options_that_cannot_work(folders, capsys, extra, words):

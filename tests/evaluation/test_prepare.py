@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from evaluation.audio import AudioError
 from evaluation.folders import Pair
 from evaluation.prepare import Sound, load_item, set_loudness
 from evaluation.protocol import load_protocol
@@ -59,3 +60,9 @@ def test_a_longer_prediction_is_cut_in_seconds_not_samples(tmp_path):
     item = load_item(pair, load_protocol("demo"))
     assert item.generated.duration == item.reference.duration == 1.0
     assert len(item.generated.waveform) == 48000
+
+
+def test_rates_whose_filters_would_not_fit_into_memory():
+    assert len(tone(997, 44100).at(16000)) == 16000
+    with pytest.raises(AudioError, match=r"47999 Hz cannot be brought to 16000 Hz: .* only 1 in"):
+        tone(997, 47999).at(16000)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import yaml
 
@@ -43,6 +45,21 @@ def test_one_changed_value_changes_the_hash_and_a_comment_does_not(tmp_path):
         ({"min_duration": "1e-3"}, "min_duration must be a number, got '1e-3'"),
         ({"metrics": {"frechet_logmel": {}}}, "Did you mean frechet_logmel_standin"),
         ({"metrics": {}}, "metrics must name one or more"),
+        ({"metrics": {"level_difference_db": [1]}}, "options of level_difference_db must be a map"),
+        ({"min_duration": math.nan}, "min_duration must be a number, got nan"),
+        ({"generated_loudness": math.inf}, "generated_loudness must be a number, got inf"),
+        *(
+            (
+                {"bootstrap": {"resamples": 10, "confidence": 0.9, "seed": 0} | change},
+                "bootstrap needs",
+            )
+            for change in (
+                {"resamples": 0},
+                {"resamples": 1.5},
+                {"confidence": 7},
+                {"seed": -1},
+            )
+        ),
         ({"bootstrap": {"seed": 1}}, r"missing fields \['confidence', 'resamples'\]"),
     ],
 )

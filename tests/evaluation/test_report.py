@@ -112,6 +112,7 @@ def test_html_without_values_of_pairs(tmp_path):
     ("text", "message"),
     [
         ("nonsense", "cannot be read as JSON"),
+        ("[" * 100000, "cannot be read as JSON"),
         ("[]", "not an evaluation report"),
         ('{"format": "evaluation-report", "format_version": 99}', "report format 99, expected 1"),
         ('{"format": "evaluation-report", "format_version": 1}', "damaged evaluation report"),
