@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from audiogen import AudioGen, read_audio, write_audio
+from audiogen import AudioGen, write_audio
+from audiogen.audio import read_clip
 from audiogen.data.manifest import Clip, read_manifest
 from audiogen.files import replacing
 from audiogen.model_folder.layout import model_hash, read_config
@@ -35,10 +36,10 @@ def clips_to_judge(manifest: Path, *, limit: int | None = None) -> list[Clip]:
     return clips[:limit]
 
 
-def read_clip(clip: Clip, *, duration: float, sample_rate: int) -> Tensor:
+def read_beginning(clip: Clip, *, duration: float, sample_rate: int) -> Tensor:
     """Read the first `duration` seconds of a clip, float32 [T], silence after its end."""
     seconds = min(duration, clip.duration)
-    waveform, _ = read_audio(
+    waveform = read_clip(
         clip.path, start=clip.start, duration=seconds, sample_rate=sample_rate, channels=1
     )
     samples = round(duration * sample_rate)
@@ -48,7 +49,9 @@ def read_clip(clip: Clip, *, duration: float, sample_rate: int) -> Tensor:
 @torch.inference_mode()
 def render(model: AudioGen, clips: list[Clip], *, duration: float, seed: int) -> dict[str, Tensor]:
     """Make every kind of sound for the clips, float [B, C, T] by folder name."""
-    read = [read_clip(clip, duration=duration, sample_rate=model.sample_rate) for clip in clips]
+    read = [
+        read_beginning(clip, duration=duration, sample_rate=model.sample_rate) for clip in clips
+    ]
     reference = torch.stack(read)[:, None]
     codes, scale = model.codec.encode(reference)
     sounds = {

@@ -27,7 +27,7 @@ from audiogen.data.manifest import read_manifest
 from audiogen.data.shards import codes_path, read_header
 from audiogen.files import replacing
 from recipes.demo.probe import IGNORE, LabelSet, Probe, train_probe
-from recipes.demo.samples import read_clip
+from recipes.demo.samples import read_beginning
 
 SETS = {
     "real": "reference",
@@ -139,7 +139,7 @@ def probe_for(
     if not LabelSet.of(labels).values:
         return None
     waveforms = torch.stack(
-        [read_clip(c, duration=duration, sample_rate=sample_rate) for c in clips]
+        [read_beginning(c, duration=duration, sample_rate=sample_rate) for c in clips]
     )
     return train_probe(waveforms, labels, sample_rate=sample_rate, steps=steps, seed=seed)
 
