@@ -171,7 +171,7 @@ def write_folder(
     Raises:
         ValueError: if ``folder`` holds something that is not a model.
     """
-    _check_target(folder)
+    check_target(folder)
     card = check_card(card)
     header = {
         "format": config["format"],
@@ -193,7 +193,7 @@ def write_folder(
     return folder
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
     """Refuse to replace anything but nothing, an empty folder or a model."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return

@@ -24,10 +24,12 @@ from audiogen.training.identity import register_resolvers
 
 CODE = Path(__file__).parents[1]
 HYDRA = Path(hydra.__file__).parent
+OPTIMIZERS = ("torch", "optim")
 CONF = Path(__file__).parents[2] / "conf"
 CALLERS_MISTAKE = 2
 STOPPED = 130  # by Ctrl-C, as shells count
 MISTAKES = (ValueError, TypeError, OSError)  # raised while building from a config
+PATH_MISTAKES = (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class RunError(ValueError):
@@ -80,6 +82,9 @@ def explained(config_name: str) -> Iterator[None]:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; start the same command again to continue\n")
         sys.exit(STOPPED)
+    except FloatingPointError as error:
+        sys.stderr.write(f"error: {error}\n")  # a loss that is NaN: the numbers', not the caller's
+        sys.exit(1)
     except Exception as error:
         line = explain(error, config_name=config_name, overrides=sys.argv[1:])
         if line is None:
@@ -97,18 +102,19 @@ def explain(error: BaseException, *, config_name: str, overrides: list[str]) -> 
         return f"{key} is required and was not given: add {key}=..."
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_composition(str(error), config_name, overrides)
-    if isinstance(error, FileNotFoundError) or _is_ours(error):
+    if isinstance(error, (*PATH_MISTAKES, PermissionError)) or _is_ours(error):
         return _one_line(str(error))
     return None
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Say whether our code, or Hydra's, raised a ValueError: they do so for caller's mistakes."""
+    """Say whether our code, Hydra's or an optimizer's raised a ValueError: a caller's mistake."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = Path(trace.tb_frame.f_code.co_filename) if trace is not None else Path()
-    return isinstance(error, ValueError) and not {CODE, HYDRA}.isdisjoint(place.parents)
+    by_code = not {CODE, HYDRA}.isdisjoint(place.parents)
+    return isinstance(error, ValueError) and (by_code or place.parts[-3:-1] == OPTIMIZERS)
 
 
 def _explain_instantiation(error: InstantiationException) -> str | None:

@@ -176,6 +176,8 @@ class LMModule(RecordingModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember which codec the codes were of."""
+        if "codes" not in checkpoint:
+            raise ValueError("the checkpoint is not of a language model: give resume_from another")
         super().on_load_checkpoint(checkpoint)
         self._trained_on = checkpoint["codes"]
 

@@ -6,8 +6,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from audiogen.training.identity import register_resolvers, run_id
 from audiogen.training.launch import RunError
@@ -32,19 +33,44 @@ def fit(cfg: DictConfig) -> dict[str, float]:
         RunError: if the folder belongs to another configuration or another process.
     """
     register_resolvers()
+    _check_numbers(cfg)
     run = RunFolder.claim(cfg)
     export_to = cfg.get("export_to")
     metrics = run.finished(export_to)
     if metrics is not None:
         log.info("%s is finished; nothing to do", run.path)
         return metrics
+    from audiogen.model_folder.layout import check_target
     from audiogen.training.checkpoints import StopRequested  # loads lightning, and so late
 
     try:
+        if export_to:
+            check_target(Path(export_to))  # hours later is too late
         return _train(cfg, run, export_to)
     except StopRequested as stop:
         log.warning("%s; start the same command again to continue", stop)
         sys.exit(SIGNALLED + stop.number)
+    except (ValueError, OSError, HydraException):
+        run.abandon()  # a mistake leaves no folder behind
+        raise
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    """Refuse what Lightning takes for "forever", "never" or a crash.
+
+    Raises:
+        RunError: naming the key.
+    """
+    for key, lowest, highest in (
+        ("trainer.max_steps", 1, None),
+        ("trainer.val_check_interval", 1, None),
+        ("seed", 0, 2**32 - 1),
+    ):
+        value = OmegaConf.select(cfg, key, throw_on_missing=True)
+        whole = type(value) is int and value >= lowest and (highest is None or value <= highest)
+        if not whole and not (value is None and key == "trainer.val_check_interval"):
+            bounds = f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
+            raise RunError(f"{key} must be a whole number, {bounds}, got {value}")
 
 
 def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, float]:

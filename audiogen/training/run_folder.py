@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_hash = config_hash
         self.checkpoints = self.path / "checkpoints"
+        self.new = False  # whether this process made it
 
     @classmethod
     def claim(cls, cfg: DictConfig) -> "RunFolder":
@@ -33,7 +34,7 @@ class RunFolder:
             RunError: if it belongs to another configuration.
         """
         run = cls(cfg.folder, config_hash=config_hash(cfg))
-        facts = _read_json(run.path / "run.json")
+        facts = _read_json(run.path / "run.json", {"config_hash": str})
         if facts is not None and facts["config_hash"] != run.config_hash:
             raise RunError(
                 f"{run.path} belongs to another configuration (config hash "
@@ -44,7 +45,19 @@ class RunFolder:
             write_text(run.path / "config.yaml", OmegaConf.to_yaml(resolved(cfg)))
             facts = {"name": cfg.name, "config_hash": run.config_hash, "command": _command()}
             _write_json(run.path / "run.json", facts)
+            run.new = True
         return run
+
+    def abandon(self) -> None:
+        """Remove what `claim` wrote, if this process did and no update was made."""
+        history = self.path / "metrics.csv"
+        begun = self.checkpoints.is_dir() or (history.is_file() and history.stat().st_size)
+        if not self.new or begun:
+            return
+        with suppress(RunError, OSError), self.locked():  # not while another process trains here
+            for name in ("metrics.csv", "config.yaml", "run.json", "lock"):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -69,7 +82,7 @@ class RunFolder:
 
         A finished run whose export is missing, or was overwritten since, has its export left.
         """
-        done = _read_json(self.path / "done.json")
+        done = _read_json(self.path / "done.json", {"metrics": dict, "exports": dict})
         if done is None:
             return None
         if export_to and done["exports"].get(export_to, "never") != _digest(export_to):
@@ -78,7 +91,7 @@ class RunFolder:
 
     def finish(self, metrics: Mapping[str, float], export_to: str | None) -> None:
         """Write done.json, the last act of a run."""
-        done = _read_json(self.path / "done.json") or {"exports": {}}
+        done = _read_json(self.path / "done.json", {"exports": dict}) or {"exports": {}}
         exports = {**done["exports"], **({export_to: _digest(export_to)} if export_to else {})}
         _write_json(self.path / "done.json", {"metrics": dict(metrics), "exports": exports})
 
@@ -93,14 +106,18 @@ def _command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path, kinds: Mapping[str, type]) -> dict[str, Any] | None:
+    """Read an object with keys of these types, or None if there is no such file."""
     if not path.is_file():
         return None
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise RunError(f"{path} is not JSON ({error}): remove the run folder") from error
-    assert isinstance(facts, dict)
+    if not isinstance(facts, dict) or not all(
+        isinstance(facts.get(key), kind) for key, kind in kinds.items()
+    ):
+        raise RunError(f"{path} is damaged: it needs {', '.join(kinds)}: remove the run folder")
     return facts
 
 

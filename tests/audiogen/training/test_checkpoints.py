@@ -40,6 +40,26 @@ def test_damaged_newest_is_passed_over(tmp_path, damage):
     assert newest_checkpoint(tmp_path) == good
 
 
+class Harmful:
+    """What a pickle may hold: a call of anything."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path):
+    good, bad = save(tmp_path, 1), tmp_path / "step-000000002.ckpt"
+    torch.save({"value": Harmful(tmp_path / "harm")}, bad)
+    assert not is_whole(bad)
+    assert newest_checkpoint(tmp_path) == good
+    assert not (tmp_path / "harm").exists()
+    torch.save([1], bad)
+    assert not is_whole(bad)
+
+
 def test_error_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = save(tmp_path, 1, value=1.0)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +159,63 @@ def test_mistakes_while_training_starts_are_one_line(scripts: Starter, tmp_path:
     assert last_line(scripts) == "error: module.codec: decay must be in [0, 1), got 2"
     assert start(scripts, tmp_path, "data=sounds_16khz", f"paths.data={tmp_path}") == 2
     assert "manifest.jsonl" in last_line(scripts)
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("trainer.max_steps=0", "trainer.max_steps must be a whole number, 1 or more, got 0"),
+        ("trainer.max_steps=-1", "trainer.max_steps must be a whole number, 1 or more, got -1"),
+        ("trainer.max_steps=2.5", "trainer.max_steps must be a whole number, 1 or more, got 2.5"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval must be a whole number"),
+        ("seed=-1", "seed must be a whole number, 0 to 4294967295, got -1"),
+        ("seed=many", "seed must be a whole number"),
+        ("optim.lr=-1", "Invalid learning rate: -1"),
+        ("codec.decay=2", "module.codec: decay must be in [0, 1), got 2"),
+        ("data=sounds_16khz", "manifest.jsonl: cannot be read"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(scripts: Starter, tmp_path: Path, word: str, line: str):
+    assert start(scripts, tmp_path, word, f"paths.data={tmp_path}") == 2
+    assert last_line(scripts).startswith("error: ")
+    assert line in last_line(scripts)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_target_of_the_export_is_looked_at_first(scripts: Starter, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    assert start(scripts, tmp_path, f"export_to={tmp_path}/mine") == 2
+    assert "will not write a model over" in last_line(scripts)
+    assert not list(tmp_path.glob("train_codec/*"))
+    assert start(scripts, tmp_path, f"folder={tmp_path}/mine/thesis.txt") == 2
+    assert "File exists" in last_line(scripts)
+
+
+@pytest.mark.parametrize("name", ["run.json", "done.json"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_record_is_named(
+    finished: Path, scripts: Starter, tmp_path: Path, name: str, text: str
+):
+    copy = shutil.copytree(run_folder(finished), tmp_path / "copy")
+    (copy / name).write_text(text)
+    assert start(scripts, tmp_path, f"folder={copy}") == 2
+    assert f"{name} is " in last_line(scripts)
+    assert "remove the run folder" in last_line(scripts)
+
+
+def test_a_run_that_diverges_says_so_in_one_line(scripts: Starter, tmp_path: Path):
+    words = [*LM, "trainer.max_steps=20", "optim.lr=1e30", f"paths.runs={tmp_path}"]
+    assert scripts.run("train_lm.py", *words) == 1
+    assert "the run has diverged" in last_line(scripts)
+    assert "Traceback" not in scripts.log.read_text()
+
+
+def test_a_checkpoint_of_another_stage_is_refused(finished: Path, scripts: Starter, tmp_path: Path):
+    checkpoint = run_folder(finished) / "checkpoints" / "step-000000003.ckpt"
+    words = [*LM, f"resume_from={checkpoint}", f"paths.runs={tmp_path}"]
+    assert scripts.run("train_lm.py", *words) == 2
+    assert "the checkpoint is not of a language model" in last_line(scripts)
 
 
 def test_a_trainer_this_machine_cannot_be_is_one_line(scripts: Starter, tmp_path: Path):
