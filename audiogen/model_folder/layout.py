@@ -43,7 +43,9 @@ class CheckpointError(ValueError):
 def read_config(folder: Path) -> dict[str, Any]:
     """Read and check config.json; raises as `load_codec` does."""
     if not folder.exists():
-        raise FileNotFoundError(f"no model at {folder}: there is no such folder")
+        raise FileNotFoundError(
+            f"no model at {folder}: there is no such folder. Give one that holds a config.json"
+        )
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is a file: give the folder that holds its config.json")
     path = folder / "config.json"

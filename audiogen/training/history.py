@@ -106,11 +106,13 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Read columns and rows; a last line without its end, cut by a kill, is left out."""
     if not path.is_file():
         return [], []
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
     if not lines:
         return [], []
     columns = lines[0]
+    if "step" not in columns:
+        raise ValueError(f"{path} is damaged: it has no column step; remove the run folder")
     whole = [line for line in lines[1:] if len(line) == len(columns)]
     return columns, [
         {key: value for key, value in zip(columns, line, strict=True) if value} for line in whole

@@ -153,7 +153,13 @@ class RecordingModule(LightningModule):
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float | None) -> Tensor:
-    """Scale gradients to a global norm of at most ``limit``; return the norm they had, float []."""
+    """Scale gradients to a global norm of at most ``limit``; return the norm they had, float [].
+
+    Raises:
+        ValueError: if the limit is not above 0: a negative one would climb the loss.
+    """
+    if limit is not None and not limit > 0:
+        raise ValueError(f"gradient_clip must be above 0, or null for no limit, got {limit}")
     return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
 
 

@@ -18,8 +18,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from recipes.command import Parser, exit_code
 from recipes.datasets.folder import show
-from recipes.datasets.prepare import MIN_FILES, Report, Sound, exit_code, prepare
+from recipes.datasets.prepare import MIN_FILES, Report, Sound, prepare
 
 CAPTIONS = Path(__file__).with_name("esc50_captions.json")
 COLUMNS = ("filename", "fold", "category")
@@ -140,7 +141,7 @@ def _split(row: Mapping[str, str], place: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, prepare, report; return a process exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m recipes.datasets.esc50",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -25,6 +25,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from recipes.command import Parser, exit_code
 from recipes.datasets.captions import (
     SIDE_CARS,
     caption_from_name,
@@ -32,7 +33,7 @@ from recipes.datasets.captions import (
     read_side_car,
     read_table,
 )
-from recipes.datasets.prepare import MIN_FILES, Report, Sound, exit_code, prepare
+from recipes.datasets.prepare import MIN_FILES, Report, Sound, prepare
 
 READABLE = re.compile(r"\.(wave?|bwf|rf64|flac|og[ga]|opus|mp3|aif[fc]?|w64|au|caf)", re.IGNORECASE)
 UNREADABLE = re.compile(r"\.(m4a|mp4|aac|wma|webm|mka|ape|wv|amr)", re.IGNORECASE)
@@ -222,7 +223,7 @@ def show(report: Report, notes: list[str]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, prepare, report; return a process exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m recipes.datasets.folder",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

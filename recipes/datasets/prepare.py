@@ -4,12 +4,10 @@ What the recipes of this folder share. A killed run goes on where it was, and a 
 sizes and times only: conversions.jsonl remembers what became of every file.
 """
 
-import errno
 import hashlib
 import json
 import math
 import re
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +19,6 @@ from audiogen.audio import remove_unfinished
 from audiogen.data.manifest import SPLITS, Clip, write_json_lines, write_manifest
 from recipes.datasets.convert import SHORTEST_REST, convert_all
 
-CALLERS_MISTAKES = {
-    errno.EACCES,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-}  # what another path or permission cures
 SHARES = {"test": 0.1, "valid": 0.1}  # of the files; the rest trains
 LONGEST_NAME = 80  # bytes, of at least 143 that file systems allow
 HIGHEST_RATE = 655350  # Hz, of what FLAC holds
@@ -127,14 +115,6 @@ def prepare(
         uncaptioned=sum(not clip.captions for clip in clips),
         skipped=_kinds(skipped),
     )
-
-
-def exit_code(error: ValueError | OSError) -> int:
-    """Say in one line on stderr what stopped a recipe, and return the exit code: 2 or, for what
-    the caller cannot put right with other words such as a full disk, 1.
-    """
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2 if isinstance(error, ValueError) or error.errno in CALLERS_MISTAKES else 1
 
 
 def file_names(keys: Iterable[str]) -> dict[str, str]:

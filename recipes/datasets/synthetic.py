@@ -21,7 +21,7 @@ from audiogen.data.manifest import Clip, write_json_lines, write_manifest
 from audiogen.data.synthetic import FAMILIES, SAMPLE_RATE, Sound, all_sounds, synthesize
 from audiogen.data.synthetic_captions import captions
 from audiogen.rng import derive_seed
-from recipes.datasets.prepare import exit_code
+from recipes.command import Parser, exit_code
 
 CAPTIONS_PER_TRAINING_CLIP = 4
 
@@ -104,8 +104,10 @@ def _pick(index: int) -> Sound:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, write, print the manifest's path."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    parser = Parser(
+        prog="python -m recipes.datasets.synthetic",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     for split, number in (("train", 2400), ("valid", 120), ("test", 288)):

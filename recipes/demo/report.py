@@ -4,7 +4,6 @@ One page that needs no other file and no network: tables, curves, pictures and s
 What the run folder does not hold, the page names, with the reason as far as it is known.
 """
 
-import argparse
 import base64
 import hashlib
 import logging
@@ -19,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from audiogen.files import replacing
+from recipes.command import Parser, exit_code
 from recipes.demo.gates import FAILS, HOLDS, outcomes_of
 from recipes.demo.page.corpus import corpus_section
 from recipes.demo.page.curves import codec_section, lm_section
@@ -116,7 +116,7 @@ def gigabytes(size: float | None) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Render, write, print the path; return the exit code."""
-    parser = argparse.ArgumentParser(prog="recipes.demo.report", description=__doc__)
+    parser = Parser(prog="recipes.demo.report", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the demo run")
     parser.add_argument("--title", default=None, help="heading of the page")
     parser.add_argument("--out", type=Path, default=None, help="default: RUN/report.html")
@@ -127,8 +127,11 @@ def main(argv: list[str] | None = None) -> int:
     out = args.out or args.run / "report.html"
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     page = render(Run(folder=args.run), title=args.title, date=date)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    try:
+        with replacing(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        return exit_code(error)
     print(out)
     return 0
 

@@ -6,7 +6,6 @@ Every captioned test clip gives one file of the same name in each folder. A clip
 its own seed alone, so a killed run goes on with the files that are missing.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from audiogen.data.manifest import Clip, read_manifest
 from audiogen.files import replacing
 from audiogen.model_folder.layout import model_hash, read_config
 from audiogen.rng import derive_seed
+from recipes.command import Parser, exit_code
 
 GUIDANCE = {"generated": 3.0, "unguided": 1.0}
 TOP_K = 64  # half of the demo codec's codes
@@ -98,7 +98,7 @@ def claim(out: Path, made_with: dict[str, object]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Load the model, write the samples, print their folder."""
-    parser = argparse.ArgumentParser(prog="recipes.demo.samples")
+    parser = Parser(prog="recipes.demo.samples")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -109,12 +109,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         clips = clips_to_judge(args.manifest, limit=args.limit)
         model_id = model_hash(read_config(args.model))
-        claim(args.out, {"model": model_id, "duration": args.duration, "seed": args.seed})
         model = AudioGen.from_pretrained(args.model)
+        claim(args.out, {"model": model_id, "duration": args.duration, "seed": args.seed})
         make_samples(model, clips, args.out, duration=args.duration, seed=args.seed)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     with replacing(args.out / "captions.jsonl") as path:
         rows = (
             {"file": f"{c.id}.wav", "caption": c.captions[0], "labels": dict(c.labels)}

@@ -7,7 +7,6 @@ Sets: real clips (how far the probe can be trusted), codec round trips (the ceil
 clips, the same clips against shuffled captions (the floor), and clips generated without guidance.
 """
 
-import argparse
 import hashlib
 import json
 import sys
@@ -26,6 +25,7 @@ from audiogen.codec.quantizer import code_statistics
 from audiogen.data.manifest import read_manifest
 from audiogen.data.shards import codes_path, read_header
 from audiogen.files import replacing
+from recipes.command import Parser, exit_code
 from recipes.demo.probe import IGNORE, LabelSet, Probe, train_probe
 from recipes.demo.samples import read_beginning
 
@@ -126,7 +126,9 @@ def codebook_report(tokens: Path) -> dict[str, Any]:
 
 
 def read_samples(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Tensor:
-    """Read the files that the caption list names, float [B, T]."""
+    """Read the files that the caption list names, float [B, T]; ValueError if it names none."""
+    if not rows:
+        raise ValueError(f"{folder.parent}: its captions.jsonl names no sound; remove the folder")
     return torch.stack([read_audio(folder / row["file"])[0][0] for row in rows])
 
 
@@ -182,7 +184,7 @@ def inputs_of(samples: Path, probe_manifest: Path, tokens: Path) -> dict[str, An
 
 def main(argv: list[str] | None = None) -> int:
     """Train the probe, score, write the JSON, print its path."""
-    parser = argparse.ArgumentParser(prog="recipes.demo.score")
+    parser = Parser(prog="recipes.demo.score")
     parser.add_argument("--probe-manifest", type=Path, required=True)
     parser.add_argument("--samples", type=Path, required=True)
     parser.add_argument("--tokens", type=Path, required=True)
@@ -205,9 +207,8 @@ def main(argv: list[str] | None = None) -> int:
             "codebooks": codebook_report(args.tokens),
             "inputs": inputs,
         }
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     with replacing(args.out) as path:
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(args.out)

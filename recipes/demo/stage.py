@@ -15,13 +15,15 @@ import sys
 import time
 from pathlib import Path
 
+from recipes.command import Parser, exit_code
+
 CALLERS_MISTAKE = 2
 MAX_RSS_UNIT = 1024 if sys.platform.startswith("linux") else 1  # bytes per unit of ru_maxrss
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with our streams, record it, and pass its exit code on."""
-    parser = argparse.ArgumentParser(prog="recipes.demo.stage")
+    parser = Parser(prog="recipes.demo.stage")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--title", required=True)
@@ -32,11 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     # Ctrl-C reaches the command too, which saves first; this process waits for it.
     signal.signal(signal.SIGINT, lambda *_: None)
     started = time.monotonic()
-    code = subprocess.run(command, check=False).returncode
+    try:
+        args.run.mkdir(parents=True, exist_ok=True)
+        code = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        return exit_code(error)
     seconds = time.monotonic() - started
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAX_RSS_UNIT
     row = {"stage": args.name, "seconds": round(seconds, 1), "bytes": memory, "exit": code}
-    args.run.mkdir(parents=True, exist_ok=True)
     with (args.run / "stages.jsonl").open("a", encoding="utf-8") as rows:
         rows.write(json.dumps(row) + "\n")
     if code:

@@ -59,3 +59,10 @@ def test_truncate_to_zero_forgets_columns_too(tmp_path):
 def test_a_value_without_a_step_is_refused(tmp_path):
     with pytest.raises(ValueError, match="need the step"):
         HistoryLogger(tmp_path).log_metrics({"loss": 1.0})
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\n", b"garbage,\n1,2\n"])
+def test_a_damaged_history_is_named(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged: it has no column step"):
+        HistoryLogger(tmp_path)

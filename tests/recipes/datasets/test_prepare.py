@@ -1,5 +1,4 @@
 import doctest
-import errno
 import json
 import math
 
@@ -10,7 +9,7 @@ import recipes.datasets.captions
 import recipes.datasets.prepare
 from audiogen.audio import write_audio
 from audiogen.data.manifest import SPLITS, read_manifest
-from recipes.datasets.prepare import Sound, choose_splits, exit_code, file_names, prepare
+from recipes.datasets.prepare import Sound, choose_splits, file_names, prepare
 
 SETTINGS = {"origin": "a test", "sample_rate": 8000, "clip_seconds": 2.0, "split_seed": 0}
 
@@ -149,19 +148,6 @@ def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / "out" / "prepared.json").write_text(text)
     with pytest.raises(ValueError, match=r"prepared\.json: damaged; delete"):
         prepare(sounds, tmp_path / "out", **SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (ValueError("a\nb"), 2),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "x"), 2),
-        (OSError(errno.ENOSPC, "No space left on device", "x"), 1),
-    ],
-)
-def test_exit_codes(capsys, error, code):
-    assert exit_code(error) == code
-    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_clip_without_caption_is_counted(tmp_path):

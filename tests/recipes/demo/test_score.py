@@ -8,7 +8,15 @@ import torch
 
 from audiogen import write_audio
 from recipes.demo.probe import IGNORE, LabelSet
-from recipes.demo.score import Listened, accuracy, by_class, paired_gain, score, score_set
+from recipes.demo.score import (
+    Listened,
+    accuracy,
+    by_class,
+    paired_gain,
+    read_samples,
+    score,
+    score_set,
+)
 
 RATE = 16_000
 
@@ -96,3 +104,8 @@ def test_without_a_probe_levels_remain(tmp_path):
     assert report["probe"] is None
     assert report["rms"]["generated"] == pytest.approx(0.25, rel=1e-3)
     assert "sets" not in report
+
+
+def test_a_list_of_no_samples_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"captions\.jsonl names no sound; remove the folder"):
+        read_samples(tmp_path / "generated", [])

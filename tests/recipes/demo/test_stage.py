@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from recipes.demo.stage import main
+
 ROOT = Path(__file__).parents[3]
 # Takes a moment to save when it is interrupted, as training does.
 SAVES = """
@@ -39,3 +41,14 @@ def test_ctrl_c_waits_for_the_command_to_save(tmp_path):
     assert "Traceback" not in said
     assert "to go on, start the same command again" in said
     assert json.loads((tmp_path / "stages.jsonl").read_text())["exit"] == 130
+
+
+def test_a_command_or_folder_that_cannot_be_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # of this process
+    words = ["--name", "lm", "--title", "4/8"]
+    assert main(["--run", str(tmp_path), *words, "--", str(tmp_path / "nothing")]) == 2
+    (tmp_path / "file").touch()
+    assert main(["--run", str(tmp_path / "file"), *words, "--", "true"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert ["No such file" in lines[0], "File exists" in lines[1]] == [True, True]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
