@@ -102,9 +102,12 @@ class PaddedConv1d(nn.Module):
             x = pad_reflect(x, left=left, right=right)
         else:
             x = F.pad(x, (left, right), mode="replicate")
+        return self.norm(self.convolve(x, padding=inside))
+
+    def convolve(self, x: Tensor, *, padding: int = 0) -> Tensor:
+        """Convolve float [B, C, T], already padded; ``padding`` adds zeros to both ends."""
         weight, bias = self.conv.weight, self.conv.bias
-        y = F.conv1d(x, weight, bias, self.stride, inside, self.dilation)
-        return self.norm(y)
+        return F.conv1d(x, weight, bias, self.stride, padding, self.dilation)
 
 
 class PaddedConvTranspose1d(nn.Module):
@@ -147,9 +150,12 @@ class PaddedConvTranspose1d(nn.Module):
         surplus_counts = not isinstance(self.norm, nn.Identity)
         inside = 0 if surplus_counts else min(self.trim_left, self.trim_right)
         left, right = self.trim_left - inside, self.trim_right - inside
-        y = F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, inside)
-        y = self.norm(y)
+        y = self.norm(self.convolve(x, trim=inside))
         return y[..., left : y.shape[-1] - right]
+
+    def convolve(self, x: Tensor, *, trim: int = 0) -> Tensor:
+        """Convolve float [B, C, T] to [B, C', (T + 1) * stride - 2 * trim]."""
+        return F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, trim)
 
 
 def scale_weights(module: PaddedConv1d | PaddedConvTranspose1d, *, gain: float) -> None:

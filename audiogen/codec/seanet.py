@@ -135,8 +135,15 @@ class ResidualLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float [B, D, T] to the same shape, from a zero state."""
+        return self.resume(x, None)[0]
+
+    def resume(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Go on from a state; None is zero. Returns the output and the state behind it."""
         steps = x.permute(2, 0, 1)
-        return (self.lstm(steps)[0] + steps).permute(1, 2, 0)
+        read, state = self.lstm(steps, state)
+        return (read + steps).permute(1, 2, 0), state
 
 
 class Encoder(nn.Module):
