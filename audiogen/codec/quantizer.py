@@ -1,7 +1,8 @@
 """Residual vector quantization: K codebooks, each quantizing what the previous ones left over."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiogen.codec.codebook import Codebook, same_on_ranks
+from audiogen.codec.codebook import Codebook, gather_items, same_on_ranks
+from audiogen.codec.health import code_statistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,28 +22,6 @@ class Quantized:
     codes: Tensor  # int64 [B, K, T]
     commitment_loss: Tensor  # float [], mean over the codebooks
     bandwidth: float  # bits per frame; the codec knows the frame rate
-
-
-def code_statistics(counts: Tensor) -> dict[str, Tensor]:
-    """How evenly codes are used, from how often each was chosen.
-
-    Args:
-        counts: non-negative [..., N].
-
-    Returns:
-        float [...] each: ``entropy`` in bits, ``perplexity`` (2 ** entropy: how many equally used
-        codes would carry as much, 1 to N) and ``usage``, the share of codes chosen at all.
-
-    >>> code_statistics(torch.tensor([2.0, 2.0, 0.0, 0.0]))["perplexity"].item()
-    2.0
-    """
-    share = counts.double() / counts.double().sum(dim=-1, keepdim=True)
-    entropy = -torch.special.xlogy(share, share).sum(dim=-1) / math.log(2)
-    return {
-        "entropy": entropy.float(),
-        "perplexity": torch.exp2(entropy).float(),
-        "usage": (counts > 0).float().mean(dim=-1),
-    }
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -58,13 +38,16 @@ class ResidualVectorQuantizer(nn.Module):
         dead_code_threshold: an entry whose average count falls below this is replaced by a random
             latent of the batch; 0 never replaces.
         dead_code_unit: ``"mean"``: the threshold is a share of the mean count per entry, whatever
-            the batch; ``"count"``: it is a number of latents per step (and process).
+            the batch; ``"count"``: it is a number of latents per step.
         codebook_dropout: train with a random number of codebooks per step, 1 to K.
         seed: of ``generator``, from which k-means, restarts and codebook dropout draw.
 
     ``bypass = True`` passes latents through untouched: the first steps of an autoencoder are
     better spent without quantization. It is not part of the state: whoever sets it, by step
     number, sets it again after a restart.
+
+    A step learns from the batch of all processes: how many there are, and into how many forward
+    passes (`one_step`) each has cut its share, changes nothing but rounding.
 
     Everything else that training changes is in the state dict, the generator included, so a run
     continues exactly. Source: SoundStream (arXiv:2107.03312), section III-C.
@@ -94,6 +77,8 @@ class ResidualVectorQuantizer(nn.Module):
         self.codebook_dropout = codebook_dropout
         self.generator = torch.Generator().manual_seed(seed)
         self.bypass = False
+        self._collected: list[list[tuple[Tensor, Tensor, int]]] | None = None  # see `one_step`
+        self._drawn: int | None = None  # codebooks of this step, with codebook dropout
         self.active_codebooks = num_codebooks
         books = [
             Codebook(
@@ -142,7 +127,7 @@ class ResidualVectorQuantizer(nn.Module):
         residual, losses, codes = flat, [], []
         used = self._draw_num_codebooks(latents.device)
         for k in range(used):
-            indices, entries = self._step(k, residual.detach())
+            indices, entries = self._step(k, residual.detach(), batch)
             losses.append(F.mse_loss(residual, entries))
             codes.append(indices.view(batch, frames))
             residual = residual - entries
@@ -154,22 +139,52 @@ class ResidualVectorQuantizer(nn.Module):
             bandwidth=self.bits(used),
         )
 
-    def _step(self, k: int, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, k: int, residual: Tensor, batch: int) -> tuple[Tensor, Tensor]:
         """Codes [M] and entries [M, D] of one codebook, before it learns from this batch."""
         codebook = self.codebooks[k]
         if self.training and not codebook.is_inited:
-            codebook.start(residual, self.generator)
+            codebook.start(gather_items(residual, batch), self.generator)
         indices = codebook.encode(residual)
         entries = codebook.decode(indices)
-        if self.training:
-            self.restarts[k] += codebook.update(residual, indices, self.generator)
+        if self.training and self._collected is None:
+            self._learn(k, residual, indices, batch)
+        elif self.training and torch.is_grad_enabled():
+            self._collected[k].append((residual, indices, batch))
         return indices, entries
+
+    def _learn(self, k: int, residual: Tensor, indices: Tensor, batch: int) -> None:
+        """Let codebook k learn from residuals [M, D] of ``batch`` items and their codes [M]."""
+        residual, indices = gather_items(residual, batch), gather_items(indices, batch)
+        self.restarts[k] += self.codebooks[k].update(residual, indices, self.generator)
+
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """Learn once, at the end, from all forward passes inside, as from one batch of their items.
+
+        Until then the codebooks stand still, and codebook dropout draws once. Codebooks that have
+        not started are started by the first pass alone: call `start` before. Passes without
+        gradient learn nothing.
+        """
+        self._collected = [[] for _ in self.codebooks]
+        try:
+            yield
+            collected, self._collected = self._collected, None
+            for k, parts in enumerate(collected):
+                if parts:
+                    residuals, indices, batches = zip(*parts, strict=True)
+                    self._learn(k, torch.cat(residuals), torch.cat(indices), sum(batches))
+        finally:
+            self._collected = self._drawn = None
 
     def _draw_num_codebooks(self, device: torch.device) -> int:
         if not (self.codebook_dropout and self.training):
             return self.active_codebooks
-        drawn = torch.randint(1, self.active_codebooks + 1, (1,), generator=self.generator)
-        return int(same_on_ranks(drawn.to(device)))  # the codebooks' averages are collective
+        if self._drawn is None:
+            drawn = torch.randint(1, self.active_codebooks + 1, (1,), generator=self.generator)
+            # the codebooks' averages are collective
+            self._drawn = int(same_on_ranks(drawn.to(device)))
+        used, self._drawn = self._drawn, self._drawn if self._collected is not None else None
+        return used
 
     @torch.no_grad()
     def start(self, latents: Tensor) -> None:
@@ -209,8 +224,9 @@ class ResidualVectorQuantizer(nn.Module):
     def usage(self) -> dict[str, Tensor]:
         """Statistics per codebook, float [K] each, from the moving average of the counts.
 
-        ``entropy`` (bits), ``perplexity``, ``usage`` (share of entries with at least 1 % of the
-        mean count) and ``restarts`` (entries replaced since the beginning).
+        ``entropy`` (bits), ``perplexity`` and ``efficiency`` as in `code_statistics`, ``usage``
+        (share of entries with at least 1 % of the mean count) and ``restarts`` (entries replaced
+        since the beginning).
         """
         counts = torch.stack([codebook.cluster_size for codebook in self.codebooks])
         alive = counts >= 0.01 * counts.mean(dim=1, keepdim=True)

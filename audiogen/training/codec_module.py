@@ -9,9 +9,9 @@ from torch.optim import Optimizer
 
 from audiogen.checkpoint import save_codec
 from audiogen.codec.balancer import Balancer
+from audiogen.codec.health import code_statistics, count_codes
 from audiogen.codec.losses import level_pair
 from audiogen.codec.model import Codec, CodecOutput
-from audiogen.codec.quantizer import code_statistics
 from audiogen.training.adversarial import Adversarial
 from audiogen.training.recording import RecordingModule, average_gradients, clip_gradients
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
@@ -119,7 +119,7 @@ class CodecModule(RecordingModule):
         values["rms_ratio"] = rms[0] / (rms[1] + 1e-8)
         self.add_validation(values, weight=len(target))
         if not self.codec.quantizer.bypass:
-            self._counts += _count_codes(output.codes, self.codec.codebook_size)
+            self._counts += count_codes(output.codes, self.codec.codebook_size)
 
     def on_validation_epoch_start(self) -> None:
         """Count codes anew."""
@@ -224,9 +224,3 @@ class CodecModule(RecordingModule):
     def _raw_optimizers(self) -> list[Optimizer]:
         raw = self.optimizers(use_pl_optimizer=False)
         return raw if isinstance(raw, list) else [raw]
-
-
-def _count_codes(codes: Tensor, codebook_size: int) -> Tensor:
-    """Count how often each code of each codebook occurs in int64 [B, K, T]: float [K, N]."""
-    rows = [torch.bincount(row.flatten(), minlength=codebook_size) for row in codes.unbind(dim=1)]
-    return torch.stack(rows).float()

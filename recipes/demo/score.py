@@ -21,7 +21,7 @@ from scipy import stats
 from torch import Tensor
 
 from audiogen import read_audio
-from audiogen.codec.quantizer import code_statistics
+from audiogen.codec.health import code_statistics, count_codes
 from audiogen.data.manifest import read_manifest
 from audiogen.data.shards import codes_path, read_header
 from audiogen.files import replacing
@@ -119,8 +119,7 @@ def codebook_report(tokens: Path) -> dict[str, Any]:
     counts = torch.zeros(header["num_codebooks"], size, dtype=torch.int64)
     for shard in range(header["num_shards"]):
         codes = torch.from_numpy(np.load(codes_path(tokens, shard)).astype(np.int64))
-        for k in range(len(counts)):
-            counts[k] += torch.bincount(codes[:, k].flatten(), minlength=size)
+        counts += count_codes(codes, size)
     report = {name: value.tolist() for name, value in code_statistics(counts).items()}
     return report | {"codebook_size": size}
 

@@ -1,13 +1,13 @@
 import copy
 import io
-import math
 
 import pytest
 import torch
 from torch import Tensor
 
 from audiogen.codec import codebook
-from audiogen.codec.quantizer import ResidualVectorQuantizer, code_statistics
+from audiogen.codec.health import code_statistics
+from audiogen.codec.quantizer import ResidualVectorQuantizer
 
 
 def make(**changes: object) -> ResidualVectorQuantizer:
@@ -233,19 +233,6 @@ def test_a_state_for_inference_only_keeps_the_generator():
     del state["codebooks.1.embed"]
     with pytest.raises(RuntimeError, match=r"Missing key.*codebooks\.1\.embed"):
         rvq.load_state_dict(state)
-
-
-def test_perplexity_of_known_counts():
-    even = code_statistics(torch.full((2, 16), 3.0))
-    torch.testing.assert_close(even["perplexity"], torch.full((2,), 16.0))
-    torch.testing.assert_close(even["entropy"], torch.full((2,), 4.0))
-    assert even["usage"].tolist() == [1, 1]
-    single = code_statistics(torch.tensor([0.0, 7.0, 0.0, 0.0]))
-    assert single["perplexity"] == 1
-    assert single["usage"] == 0.25
-    p = 1 / 4
-    entropy = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
-    assert code_statistics(torch.tensor([1, 3]))["entropy"].item() == pytest.approx(entropy)
 
 
 def test_usage_reports_each_codebook():
