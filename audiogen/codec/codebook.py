@@ -63,16 +63,22 @@ def draw_rows(latents: Tensor, count: int, generator: torch.Generator) -> Tensor
     return latents[rows.to(latents.device)]
 
 
-def mean_over_ranks(value: Tensor) -> Tensor:
-    """Average over processes, so that all of them learn the same codebook."""
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(value)
-        value = value / dist.get_world_size()
-    return value
+def gather_items(rows: Tensor, batch: int) -> Tensor:
+    """Join the rows [M, ...] of ``batch`` items per process to those of all items, in data order.
+
+    Items are dealt to the processes in turn, so the joined rows are those of one process with the
+    whole batch: k-means, averages and restarts then see what it would see.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return rows
+    items = rows.reshape(batch, -1, *rows.shape[1:]).contiguous()
+    parts = [torch.empty_like(items) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, items)
+    return torch.stack(parts, dim=1).reshape(-1, *rows.shape[1:])
 
 
 def same_on_ranks(value: Tensor) -> Tensor:
-    """Take the value of the first process."""
+    """Take the value of the first process: atomic sums on a GPU round differently everywhere."""
     if dist.is_available() and dist.is_initialized():
         value = value.contiguous()
         dist.broadcast(value, src=0)
@@ -83,8 +89,9 @@ class Codebook(nn.Module):
     """N entries learned as moving averages of the latents assigned to them.
 
     Buffers: ``embed`` [N, D] the entries; ``cluster_size`` [N] moving average of the latents per
-    step (and process) that chose an entry; ``embed_avg`` [N, D] of their sum; ``inited`` [1], 1
-    once k-means has run. Source: VQ-VAE (arXiv:1711.00937), appendix A.1.
+    step that chose an entry; ``embed_avg`` [N, D] of their sum; ``inited`` [1], 1 once k-means has
+    run. Each of several processes calls with the latents of all of them (`gather_items`).
+    Source: VQ-VAE (arXiv:1711.00937), appendix A.1.
     """
 
     embed: Tensor
@@ -150,7 +157,7 @@ class Codebook(nn.Module):
     def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Move entries towards the latents [M, D] that chose them; return restarts, int64 []."""
         counts, sums = cluster_sums(latents, codes, self.size)
-        joined = mean_over_ranks(torch.cat([counts[:, None], sums], dim=1))
+        joined = same_on_ranks(torch.cat([counts[:, None], sums], dim=1))
         self.cluster_size.lerp_(joined[:, 0], 1 - self.decay)
         self.embed_avg.lerp_(joined[:, 1:], 1 - self.decay)
         total = self.cluster_size.sum()
@@ -169,7 +176,7 @@ class Codebook(nn.Module):
         mean = self.cluster_size.mean()
         limit = self.dead_code_threshold * (mean if self.dead_code_unit == "mean" else 1.0)
         dead = self.cluster_size < limit
-        fresh = same_on_ranks(draw_rows(latents, self.size, generator))
+        fresh = draw_rows(latents, self.size, generator)  # the same on all processes
         self.cluster_size.copy_(torch.where(dead, mean, self.cluster_size))
         self.embed.copy_(torch.where(dead[:, None], fresh, self.embed))
         self.embed_avg.copy_(torch.where(dead[:, None], fresh * mean, self.embed_avg))

@@ -146,10 +146,11 @@ class ResidualVectorQuantizer(nn.Module):
             codebook.start(gather_items(residual, batch), self.generator)
         indices = codebook.encode(residual)
         entries = codebook.decode(indices)
-        if self.training and self._collected is None:
-            self._learn(k, residual, indices, batch)
-        elif self.training and torch.is_grad_enabled():
-            self._collected[k].append((residual, indices, batch))
+        if self.training:
+            if self._collected is None:
+                self._learn(k, residual, indices, batch)
+            elif torch.is_grad_enabled():
+                self._collected[k].append((residual, indices, batch))
         return indices, entries
 
     def _learn(self, k: int, residual: Tensor, indices: Tensor, batch: int) -> None:

@@ -273,3 +273,36 @@ def test_autocast_does_not_touch_the_codebooks():
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_step_of_several_passes_is_a_step_of_one(parts):
+    """Averages, restarts and codebook dropout are of the whole batch, however it is cut."""
+    settings = {"codebook_dropout": True, "dead_code_threshold": 0.9}
+    whole, cut = make(**settings), make(**settings)
+    for step in range(4):
+        x = torch.randn(4, whole.dim, 30, generator=torch.Generator().manual_seed(step))
+        if step == 0:
+            for rvq in (whole, cut):
+                rvq.start(x)
+        with whole.one_step():
+            expected = whole(x)
+        with cut.one_step():
+            with torch.no_grad():
+                cut(x[:1])  # a rehearsal learns nothing
+            codes = torch.cat([cut(part).codes for part in x.chunk(parts)])
+        assert torch.equal(codes, expected.codes)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(cut.state_dict()[name], value, rtol=0, atol=0)
+    assert whole.restarts.sum() > 0
+
+
+def test_a_step_that_fails_learns_nothing():
+    rvq = make(kmeans_init=False)
+    before = rvq.codebooks[0].embed.clone()
+    with suppress(KeyError), rvq.one_step():
+        rvq(latents())
+        raise KeyError
+    assert torch.equal(rvq.codebooks[0].embed, before)
+    rvq(latents())
+    assert not torch.equal(rvq.codebooks[0].embed, before)
