@@ -1,5 +1,6 @@
 import copy
 import io
+from contextlib import suppress
 
 import pytest
 import torch
