@@ -168,7 +168,7 @@ class Codec(nn.Module):
 
     def forward(self, waveform: Tensor) -> CodecOutput:
         """Encode, quantize and decode float [B, C, T]; trims the result to T samples."""
-        self._check_waveform(waveform)
+        self.check_waveform(waveform)
         normalized, scale = self._normalize(waveform)
         latents = self.encoder(normalized)
         quantized = self.quantizer(latents)
@@ -188,7 +188,7 @@ class Codec(nn.Module):
 
     def encode_latents(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map float [B, C, T] to latents [B, D, ceil(T / hop)] before the quantizer, and scale."""
-        self._check_waveform(waveform)
+        self.check_waveform(waveform)
         normalized, scale = self._normalize(waveform)
         return self.encoder(normalized), scale
 
@@ -201,7 +201,7 @@ class Codec(nn.Module):
 
     def decode_latents(self, codes: Tensor) -> Tensor:
         """Map codes int64 [B, K, T] to the latents float [B, D, T] that the decoder sees."""
-        self._check_codes(codes)
+        self.check_codes(codes)
         return self.quantizer.decode(codes)
 
     def fingerprint(self) -> str:
@@ -230,7 +230,8 @@ class Codec(nn.Module):
         waveform = self.decoder(latents)
         return waveform if scale is None else waveform * scale.view(-1, 1, 1)
 
-    def _check_waveform(self, waveform: Tensor) -> None:
+    def check_waveform(self, waveform: Tensor) -> None:
+        """Raise ValueError for what `encode` cannot take."""
         shape = list(waveform.shape)
         if waveform.ndim != 3 or shape[1] != self.channels:
             raise ValueError(
@@ -245,7 +246,8 @@ class Codec(nn.Module):
         if 0 in shape:
             raise ValueError(f"expected at least one item and one sample, got shape {shape}")
 
-    def _check_codes(self, codes: Tensor) -> None:
+    def check_codes(self, codes: Tensor) -> None:
+        """Raise ValueError for what `decode` cannot take."""
         shape = list(codes.shape)
         if codes.ndim != 3 or codes.is_floating_point() or codes.dtype == torch.bool:
             raise ValueError(
