@@ -77,14 +77,47 @@ class Balancer(nn.Module):
         Returns:
             The loss that was in effect, sum_i scale_i * loss_i, detached.
         """
-        self._check(losses, item_weights)
+        gradients = self.gradients(losses, output)
+        total, effective = self.combine(losses, gradients, item_weights=item_weights)
+        output.backward(total)
+        return effective
+
+    def gradients(self, losses: Mapping[str, Tensor], output: Tensor) -> dict[str, Tensor]:
+        """Differentiate each loss with respect to ``output``; keeps its graph.
+
+        With `combine`, the two halves of `backward`: between them, the gradients of several parts
+        of a batch can be joined.
+        """
+        self._check(losses)
+        grad = torch.autograd.grad
+        return {name: grad(loss, [output], retain_graph=True)[0] for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def combine(
+        self,
+        losses: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        *,
+        item_weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Balance gradients float [B, ...], by name, of losses that are means over the B items.
+
+        With several processes, each brings its own items. The results are those of one process
+        with all items: *add up* what they give in the parameters, rather than average it.
+
+        Returns:
+            The balanced gradient, float [B, ...], and the loss that was in effect.
+        """
+        self._check(losses)
+        if item_weights is not None and not self.equalize_items:
+            raise ValueError("item_weights needs equalize_items=True")
         share = sum(self.weights[name] for name in losses)
-        total = torch.zeros_like(output)
-        effective = output.new_zeros(())
+        total = torch.zeros_like(next(iter(gradients.values())))
+        effective = total.new_zeros(())
         for name, loss in losses.items():
-            (gradient,) = torch.autograd.grad(loss, [output], retain_graph=True)
+            gradient = gradients[name] / _world_size()  # of the mean over the items of all
             norms = gradient.flatten(1).norm(dim=1)
-            average = self._update_average(name, norms if self.per_item else gradient.norm())
+            average = self._update_average(name, norms)
             weight = self.weights[name]
             scale: Tensor | float = weight
             if self.balance:
@@ -94,36 +127,45 @@ class Balancer(nn.Module):
                 total += gradient * (weight / share * self.total_norm)
             else:
                 total += gradient * scale
-            effective = effective + scale * loss.detach()
-        output.backward(total)
-        return effective
+            effective = effective + scale * loss
+        return total, effective
 
     def average_norms(self) -> dict[str, float]:
         """Moving average of each loss's gradient norm, so far; NaN before the first call."""
         buffers = {name: self.get_buffer(f"norm_{name}") for name in self.weights}
         return {name: float(value[0] / value[1]) for name, value in buffers.items()}
 
-    def _update_average(self, name: str, norm: Tensor) -> Tensor:
+    def _update_average(self, name: str, norms: Tensor) -> Tensor:
         state = self.get_buffer(f"norm_{name}")
-        sample = torch.stack([norm.sum(), norm.new_tensor(float(norm.numel()))])
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(sample)
+        sums = torch.stack([norms.sum(), norms.square().sum()])
+        count = len(norms) * _world_size()
+        total, squares = _summed(sums)
         state.mul_(self.decay)
-        state[0] += sample[0] / sample[1]
+        state[0] += total / count if self.per_item else squares.sqrt()
         state[1] += 1
         return state[0] / state[1]
 
     def _equalize(self, gradient: Tensor, norms: Tensor, item_weights: Tensor | None) -> Tensor:
         weights = torch.ones_like(norms) if item_weights is None else item_weights.to(norms)
-        factors = weights / weights.mean() / (self.epsilon + norms)
+        mean = _summed(weights.mean()) / _world_size()
+        factors = weights / mean / (self.epsilon + norms)
         return gradient * factors.view(-1, *[1] * (gradient.ndim - 1))
 
-    def _check(self, losses: Mapping[str, Tensor], item_weights: Tensor | None) -> None:
+    def _check(self, losses: Mapping[str, Tensor]) -> None:
         unknown = sorted(losses.keys() - self.weights.keys())
         if unknown or not losses:
             raise ValueError(
                 f"losses must be among {sorted(self.weights)}, got {sorted(losses)}: "
                 "give a new loss a weight, or leave it out"
             )
-        if item_weights is not None and not self.equalize_items:
-            raise ValueError("item_weights needs equalize_items=True")
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _summed(value: Tensor) -> Tensor:
+    """Add up over the processes, all of which bring equally many items."""
+    if _world_size() > 1:
+        dist.all_reduce(value)
+    return value
