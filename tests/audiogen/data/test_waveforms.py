@@ -107,6 +107,33 @@ def test_number_of_samples_is_free_and_still_shows_every_clip(manifest):
     assert {data._choose(i)[0].id for i in range(6)} == set("012345")
 
 
+def test_sampling_by_duration_makes_all_seconds_as_likely(manifest):
+    """Closed form: clip i comes up in a share of d_i / sum(d) of the items."""
+    data = WaveformDataset(manifest, **SETTINGS, sample_by="duration")
+    chosen = [data._choose(i)[0].id for i in range(4000)]
+    lengths = {clip.id: clip.duration for clip in data.clips}
+    for name, length in lengths.items():
+        expected = length / sum(lengths.values())
+        deviation = (expected * (1 - expected) / 4000) ** 0.5
+        assert chosen.count(name) / 4000 == pytest.approx(expected, abs=4 * deviation)
+    again = WaveformDataset(manifest, **SETTINGS, sample_by="duration")
+    assert [again._choose(i)[0].id for i in range(50)] == chosen[:50]
+
+
+def test_late_crops_hold_their_share_of_sound(manifest):
+    """Of 2000 samples at least half are sound; without the ratio all are, in long clips."""
+    data = WaveformDataset(manifest, **SETTINGS, min_segment_ratio=0.5)
+    items = [data[i] for i in range(120) if data._choose(i)[0].id != "4"]
+    filled = [int(item["mask"].sum()) for item in items]
+    assert min(filled) >= 1000
+    assert min(filled) < 1900
+    assert 2000 in filled
+    for item, count in zip(items, filled, strict=True):
+        expected = (first_sample(item) + torch.arange(count)) / 2**15
+        assert torch.equal(item["waveform"][0, :count], expected)
+        assert not item["waveform"][0, count:].any()
+
+
 def test_resamples_and_mixes(manifest):
     data = WaveformDataset(manifest, **SETTINGS | {"sample_rate": 16000}, channels=2, fixed=True)
     assert data[0]["waveform"].shape == (2, 4000)
@@ -137,6 +164,11 @@ def test_refusals(manifest):
         WaveformDataset(manifest, **SETTINGS | {"split": "test"})
     with pytest.raises(ValueError, match="must be positive"):
         WaveformDataset(manifest, **SETTINGS | {"segment_duration": 0.0})
+    with pytest.raises(ValueError, match="sample_by must be 'clip' or 'duration', got 'weight'"):
+        WaveformDataset(manifest, **SETTINGS, sample_by="weight")
+    for ratio in (0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"min_segment_ratio must be in \(0, 1\]"):
+            WaveformDataset(manifest, **SETTINGS, min_segment_ratio=ratio)
 
 
 def test_a_missing_file_is_named(tmp_path):
