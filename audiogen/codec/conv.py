@@ -5,8 +5,9 @@ Source of the geometry: EnCodec (arXiv:2210.13438), section 3.1.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,17 +28,19 @@ class ConvStyle:
     norm: str = "weight_norm"
     causal: bool = False  # frame t sees no sample after its own hop
     pad_mode: str = "constant"
+    norm_params: Mapping[str, Any] = field(default_factory=dict)  # of the group norm: eps, affine
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {self.norm!r}")
         if self.pad_mode not in PAD_MODES:
             raise ValueError(f"pad_mode must be one of {PAD_MODES}; got {self.pad_mode!r}")
-        if self.causal and self.norm == "time_group_norm":
-            raise ValueError(
-                "time_group_norm averages over the whole input and cannot be causal: "
-                "choose norm='weight_norm' or causal=False"
-            )
+
+    def after(self, channels: int) -> nn.Module:
+        """Build what follows a convolution that gives so many channels."""
+        if self.norm != "time_group_norm":
+            return nn.Identity()
+        return nn.GroupNorm(1, channels, **self.norm_params)
 
 
 def pad_reflect(x: Tensor, *, left: int, right: int) -> Tensor:
@@ -80,8 +83,7 @@ class PaddedConv1d(nn.Module):
             in_channels, out_channels, kernel_size, stride=stride, dilation=dilation
         )
         _normalize(self.conv, style.norm)
-        grouped = style.norm == "time_group_norm"
-        self.norm: nn.Module = nn.GroupNorm(1, out_channels) if grouped else nn.Identity()
+        self.norm = style.after(out_channels)
         self.pad_mode = style.pad_mode
         self.stride = stride
         self.dilation = dilation
@@ -136,8 +138,7 @@ class PaddedConvTranspose1d(nn.Module):
             )
         self.conv = nn.ConvTranspose1d(in_channels, out_channels, 2 * stride, stride=stride)
         _normalize(self.conv, style.norm)
-        grouped = style.norm == "time_group_norm"
-        self.norm: nn.Module = nn.GroupNorm(1, out_channels) if grouped else nn.Identity()
+        self.norm = style.after(out_channels)
         self.stride = stride
         trim_right = math.ceil(stride * trim_right_ratio) if style.causal else stride // 2
         self.trim_right = trim_right

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from audiogen.codec.quantizer import ResidualVectorQuantizer
 from audiogen.codec.seanet import Decoder, Encoder, Geometry, hop_length, init_scaled
 
-FIXED_IN_BOTH_HALVES = ("channels", "dimension", "ratios")
+FIXED_IN_BOTH_HALVES = ("channels", "dimension")
+# Keywords younger than the first fingerprints: at these values they change nothing, and a
+# fingerprint leaves them out, so that a codec saved before them is still itself.
+ADDED_LATER: Mapping[str, Any] = {"norm_params": None, "final_activation_params": None}
 TRAINING_NOTES = ("quantizer._extra_state", "quantizer.restarts")
 
 
@@ -43,14 +46,17 @@ class Codec(nn.Module):
         compress: a residual block narrows its channels by this factor inside.
         lstm_layers: at the frame rate, in both halves; 0 for none.
         norm: "weight_norm", "none", "spectral_norm" or "time_group_norm".
+        norm_params: of the group norm, for example ``{"eps": 1e-3}``.
         pad_mode: "constant" (zeros), "reflect" or "replicate".
         causal: a frame sees no later sample.
         true_skip: shortcuts are the identity rather than a 1x1 convolution.
         activation, activation_params: for example "elu" and ``{"alpha": 1.0}``.
-        final_activation: of the decoder, for example "tanh"; None leaves the output unbounded.
+        final_activation, final_activation_params: of the decoder, for example "tanh"; None leaves
+            the output unbounded.
         disable_norm_outer_blocks: so many blocks next to the waveform have no norm.
         trim_right_ratio: causal only; share of an upsampled surplus cut from the right.
-        encoder_overrides, decoder_overrides: of any of the above, for one half.
+        encoder_overrides, decoder_overrides: of any of the above, for one half; their hops
+            must be equal.
         renormalize: divide each item by its RMS before encoding; `encode` returns it as scale.
         init: "pytorch", or "scaled": unit gain, so that latents start spread out.
         num_codebooks ... codebook_dropout: see `ResidualVectorQuantizer`.
@@ -74,12 +80,14 @@ class Codec(nn.Module):
         compress: int = 2,
         lstm_layers: int = 2,
         norm: str = "weight_norm",
+        norm_params: Mapping[str, Any] | None = None,
         pad_mode: str = "constant",
         causal: bool = False,
         true_skip: bool = True,
         activation: str = "elu",
-        activation_params: Mapping[str, float] | None = None,
+        activation_params: Mapping[str, Any] | None = None,
         final_activation: str | None = None,
+        final_activation_params: Mapping[str, Any] | None = None,
         disable_norm_outer_blocks: int = 0,
         trim_right_ratio: float = 1.0,
         encoder_overrides: Mapping[str, Any] | None = None,
@@ -98,13 +106,14 @@ class Codec(nn.Module):
         given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         _check(sample_rate=sample_rate, init=init, causal=causal, renormalize=renormalize)
+        norms = [half.get("norm") for half in (encoder_overrides or {}, decoder_overrides or {})]
+        _check_norms(causal=causal, norms=[norm, *norms])
         self._config = {name: _plain(value) for name, value in given.items()}
         self.sample_rate = sample_rate
         self.channels = channels
         self.hop_length = hop_length(ratios)
         self.renormalize = renormalize
         shared = {name: given[name] for name in Geometry.__dataclass_fields__}
-        shared["activation_params"] = activation_params or {}
         self.encoder = Encoder(_geometry(shared, encoder_overrides))
         self.decoder = Decoder(_geometry(shared, decoder_overrides))
         if init == "scaled":
@@ -210,7 +219,10 @@ class Codec(nn.Module):
         The generator's state and the count of restarts are left out: they are notes of training
         and do not change what a codec computes.
         """
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        config = {
+            k: v for k, v in self.config.items() if k not in ADDED_LATER or v != ADDED_LATER[k]
+        }
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
         for name, value in sorted(self.state_dict().items()):
             if name in TRAINING_NOTES:
                 continue
@@ -279,6 +291,14 @@ def _check(*, sample_rate: int, init: str, causal: bool, renormalize: bool) -> N
         )
 
 
+def _check_norms(*, causal: bool, norms: Sequence[object]) -> None:
+    if causal and "time_group_norm" in norms:
+        raise ValueError(
+            "time_group_norm averages over the whole input and cannot be causal: "
+            "choose norm='weight_norm' or causal=False"
+        )
+
+
 def _geometry(shared: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> Geometry:
     overrides = overrides or {}
     allowed = sorted(shared.keys() - set(FIXED_IN_BOTH_HALVES))
@@ -287,7 +307,14 @@ def _geometry(shared: Mapping[str, Any], overrides: Mapping[str, Any] | None) ->
         raise ValueError(
             f"cannot override {', '.join(unknown)} in one half; possible are {', '.join(allowed)}"
         )
-    return Geometry(**{**shared, **overrides})
+    if hop_length(overrides.get("ratios", shared["ratios"])) != hop_length(shared["ratios"]):
+        raise ValueError(
+            f"cannot override ratios {list(shared['ratios'])} by {list(overrides['ratios'])} in "
+            "one half: their products differ, and a frame would be of two lengths"
+        )
+    both = {**shared, **overrides}
+    params = {name: both[name] or {} for name in both if name.endswith("_params")}
+    return Geometry(**{**both, **params})
 
 
 def _plain(value: Any) -> Any:

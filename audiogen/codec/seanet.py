@@ -6,11 +6,19 @@ Source: EnCodec (arXiv:2210.13438), section 3.1; SEANet (arXiv:2009.02095).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
 from audiogen.codec.conv import ConvStyle, PaddedConv1d, PaddedConvTranspose1d, scale_weights
 
+# What torch.nn has that sees one sample at a time, by its name there, in any case: "LeakyReLU".
+POINTWISE = (
+    *(nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh),
+    *(nn.Identity, nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.RReLU),
+    *(nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh),
+    *(nn.Tanhshrink, nn.Threshold),
+)
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "relu": nn.ReLU,
@@ -18,10 +26,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
+    **{kind.__name__.lower(): kind for kind in POINTWISE},
 }
 
 
-def make_activation(name: str, params: Mapping[str, float]) -> nn.Module:
+def make_activation(name: str, params: Mapping[str, Any]) -> nn.Module:
     """Build an activation by name, for example ``"elu"`` with ``{"alpha": 1.0}``."""
     if name.lower() not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}")
@@ -44,14 +53,16 @@ class Geometry:
     compress: int = 2
     lstm_layers: int = 2
     norm: str = "weight_norm"
+    norm_params: Mapping[str, Any] = field(default_factory=dict)
     pad_mode: str = "constant"
     causal: bool = False
     true_skip: bool = True
     activation: str = "elu"
-    activation_params: Mapping[str, float] = field(default_factory=dict)
+    activation_params: Mapping[str, Any] = field(default_factory=dict)
     disable_norm_outer_blocks: int = 0
     trim_right_ratio: float = 1.0  # decoder only
     final_activation: str | None = None  # decoder only
+    final_activation_params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("channels", "dimension", "num_filters", "compress", "dilation_base"):
@@ -84,7 +95,12 @@ class Geometry:
         """Style of a block; ``outer_index`` 1 is the block next to the waveform."""
         plain = outer_index <= self.disable_norm_outer_blocks
         norm = "none" if plain else self.norm
-        return ConvStyle(norm=norm, causal=self.causal, pad_mode=self.pad_mode)
+        return ConvStyle(
+            norm=norm,
+            norm_params=self.norm_params,
+            causal=self.causal,
+            pad_mode=self.pad_mode,
+        )
 
     def act(self) -> nn.Module:
         """Build a fresh activation."""
@@ -193,7 +209,7 @@ class Decoder(nn.Module):
         last = PaddedConv1d(dim, g.channels, kernel_size=g.last_kernel_size, style=g.style(1))
         layers += [g.act(), last]
         if g.final_activation is not None:
-            layers += [make_activation(g.final_activation, {})]
+            layers += [make_activation(g.final_activation, g.final_activation_params)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:

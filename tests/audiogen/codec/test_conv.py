@@ -116,7 +116,6 @@ def test_scaled_weights_keep_the_power_of_white_noise(norm, gain):
     [
         (lambda: ConvStyle(norm="batch"), "norm must be one of"),
         (lambda: ConvStyle(pad_mode="circular"), "pad_mode must be one of"),
-        (lambda: ConvStyle(norm="time_group_norm", causal=True), "cannot be causal"),
         (lambda: PaddedConv1d(1, 1, kernel_size=2, stride=4, style=STYLE), "below stride 4"),
         (
             lambda: PaddedConvTranspose1d(1, 1, stride=2, style=STYLE, trim_right_ratio=0.5),

@@ -98,6 +98,39 @@ def test_config_survives_json_and_rebuilds(tiny_codec):
     torch.testing.assert_close(rebuilt.eval()(x).waveform, codec.eval()(x).waveform)
 
 
+FIRST_FINGERPRINT = "cc006d7be3377b869b656aa7cab2a4fb79b2dee682e3af96eca80e60d1c6c06f"
+
+
+def test_a_codec_saved_before_a_keyword_keeps_its_fingerprint():
+    """The value is what this codec had when `norm_params` and its kin did not exist."""
+    codec = Codec(num_filters=2, dimension=2, ratios=[2], lstm_layers=0, codebook_size=2)
+    for value in codec.state_dict().values():
+        if value.is_floating_point():
+            value.fill_(0.5)
+    assert codec.fingerprint() == FIRST_FINGERPRINT
+    changed = Codec(**(codec.config | {"norm": "time_group_norm"})).fingerprint()
+    eps = {"norm": "time_group_norm", "norm_params": {"eps": 0.1}}
+    assert Codec(**(codec.config | eps)).fingerprint() != changed
+
+
+def test_every_keyword_of_activations_and_norms_is_used(tiny_codec):
+    codec = tiny_codec(
+        norm="time_group_norm",
+        norm_params={"eps": 0.25, "affine": False},
+        activation="LeakyReLU",
+        activation_params={"negative_slope": 0.3},
+        final_activation="Hardtanh",
+        final_activation_params={"max_val": 0.5},
+        encoder_overrides={"ratios": [2, 10], "activation": "elu", "activation_params": None},
+    )
+    assert codec.encoder.layers[0].norm.eps == 0.25
+    assert codec.encoder.layers[0].norm.weight is None
+    assert isinstance(codec.encoder.layers[1].block[0], torch.nn.ELU)
+    assert codec.decoder.layers[1].negative_slope == 0.3
+    assert codec.decoder.layers[-1].max_val == 0.5
+    assert codec(torch.randn(1, 1, 61)).codes.shape[-1] == 4
+
+
 def test_config_is_a_copy(tiny_codec):
     codec = tiny_codec()
     codec.config["ratios"].append(7)
@@ -268,7 +301,16 @@ def test_small_integer_codes_decode_like_large_ones(tiny_codec):
         ({"sample_rate": 0}, "sample_rate must be a positive number"),
         ({"init": "zeros"}, "init must be 'pytorch' or 'scaled'"),
         ({"causal": True, "renormalize": True}, "cannot be causal"),
-        ({"encoder_overrides": {"ratios": [2]}}, "cannot override ratios in one half"),
+        ({"causal": True, "norm": "time_group_norm"}, "cannot be causal"),
+        (
+            {"causal": True, "decoder_overrides": {"norm": "time_group_norm"}},
+            "cannot be causal",
+        ),
+        (
+            {"encoder_overrides": {"ratios": [2]}},
+            r"cannot override ratios \[5, 4\] by \[2\] in one",
+        ),
+        ({"encoder_overrides": {"dimension": 2}}, "cannot override dimension in one half"),
         ({"decoder_overrides": {"filters": 2}}, "cannot override filters"),
     ],
 )
