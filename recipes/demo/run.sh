@@ -33,7 +33,7 @@ export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD
 export AUDIOGEN_RUNS=$run WANDB_MODE=${WANDB_MODE:-offline} WANDB_SILENT=true
 
 stage() { # name, title, command...
-  "$python" -m recipes.demo.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
+  "$python" -m recipes.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
 }
 
 card=() limit=() codec_steps=() lm_steps=() clips=() probe_steps=() probe_clips=1920

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from audiogen.data.manifest import SPLITS, Clip, read_manifest
-from recipes.demo.page.inputs import MissingInputError, Run
+from recipes.page.inputs import MissingInputError, Run
 
 MAIN_LABELS = ("family", "class")
 SHOWN = 200  # skipped files listed by name

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recipes.demo.gates import read_gates
-from recipes.demo.page.inputs import Run, is_number
+from recipes.demo.gates import EXPECTED
+from recipes.gates import read_gates
+from recipes.page.inputs import Run, is_number
 
 SETS = {
     "real": ("Real clips", "how far the probe can be trusted"),
@@ -70,7 +71,7 @@ def codebooks_section(run: Run) -> dict[str, Any]:
     return {
         "size": size,
         "even_nats": math.log(size),
-        "bound": next(g for g in read_gates() if g["name"] == "codebook_perplexity_share")[
+        "bound": next(g for g in read_gates(EXPECTED) if g["name"] == "codebook_perplexity_share")[
             "at_least"
         ],
         "rows": [
@@ -82,7 +83,7 @@ def codebooks_section(run: Run) -> dict[str, Any]:
 
 def quiet_bound() -> float:
     """The level, relative to the real clips, below which a family counts as lost."""
-    gate = next(g for g in read_gates() if g["name"] == "family_rms_generated")
+    gate = next(g for g in read_gates(EXPECTED) if g["name"] == "family_rms_generated")
     return float(gate["at_least"])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from evaluation.catalog import METRICS
 from evaluation.report import Report, better
 from evaluation.weights import missing_reason
-from recipes.demo.page.inputs import MissingInputError, Run
+from recipes.page.inputs import MissingInputError, Run
 
 
 def metrics_section(run: Run) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import torch
 from audiogen.audio import write_audio
 from evaluation.report import Report, Score
 from recipes.datasets.synthetic import prepare
-from recipes.demo.page.inputs import STAGES, Run
+from recipes.demo.page.timing import STAGES
 from recipes.demo.probe import LabelSet, Probe
 from recipes.demo.samples import FOLDERS, clips_to_judge, read_beginning
 from recipes.demo.score import score
+from recipes.page.inputs import Run
 
 CODEBOOKS = {"codebook_size": 128, "perplexity": [90.0, 40.0], "usage": [1.0, 0.9]}
 

@@ -3,18 +3,9 @@ import math
 
 import pytest
 
-from recipes.demo.gates import (
-    FAILS,
-    HOLDS,
-    NOT_MEASURED,
-    all_hold,
-    check,
-    main,
-    measure,
-    measure_scores,
-    read_gates,
-)
-from recipes.demo.page.inputs import RECORDINGS, SYNTHETIC, Run
+from recipes.demo.gates import EXPECTED, main, measure, measure_scores
+from recipes.gates import FAILS, HOLDS, NOT_MEASURED, all_hold, check, read_gates
+from recipes.page.inputs import RECORDINGS, SYNTHETIC, Run
 
 GOOD = {
     "clips": 288,
@@ -46,13 +37,13 @@ HIGHEST = ("wall_seconds", "peak_bytes")
 
 
 def states(measured, sounds=SYNTHETIC):
-    outcomes = check(measured, read_gates(), sounds=sounds)
+    outcomes = check(measured, read_gates(EXPECTED), sounds=sounds)
     return {outcome.name: outcome.state for outcome in outcomes if outcome.binding}
 
 
 def test_good_run_holds():
     assert set(states(GOOD).values()) == {HOLDS}
-    assert all_hold(check(GOOD, read_gates(), sounds=SYNTHETIC))
+    assert all_hold(check(GOOD, read_gates(EXPECTED), sounds=SYNTHETIC))
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -61,13 +52,13 @@ def test_each_gate_stands_where_it_was_agreed(name):
     beyond = bound * (1.001 if name in HIGHEST else 0.999)
     assert states(GOOD | {name: bound})[name] == HOLDS
     assert states(GOOD | {name: beyond})[name] == FAILS
-    assert not all_hold(check(GOOD | {name: beyond}, read_gates(), sounds=SYNTHETIC))
+    assert not all_hold(check(GOOD | {name: beyond}, read_gates(EXPECTED), sounds=SYNTHETIC))
 
 
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_not_measured_never_holds(value):
     for name in GOOD:
-        outcomes = check(GOOD | {name: value}, read_gates(), sounds=SYNTHETIC)
+        outcomes = check(GOOD | {name: value}, read_gates(EXPECTED), sounds=SYNTHETIC)
         found = next(outcome for outcome in outcomes if outcome.name == name)
         assert (found.state, found.reached) == (NOT_MEASURED, NOT_MEASURED)
         assert not all_hold(outcomes)
@@ -75,7 +66,7 @@ def test_not_measured_never_holds(value):
 
 
 def test_rounding_does_not_hide_a_failure():
-    outcomes = check(GOOD | {"probe_on_real": 0.94999}, read_gates(), sounds=SYNTHETIC)
+    outcomes = check(GOOD | {"probe_on_real": 0.94999}, read_gates(EXPECTED), sounds=SYNTHETIC)
     found = next(outcome for outcome in outcomes if outcome.name == "probe_on_real")
     assert found.expected == "≥ 0.950"
     assert (found.state, found.reached) == (FAILS, "0.94999")
@@ -83,7 +74,7 @@ def test_rounding_does_not_hide_a_failure():
 
 def test_recordings_are_bound_by_time_alone_and_show_what_was_measured():
     measured = dict.fromkeys(GOOD) | {"codebook_perplexity_share": 0.1, "wall_seconds": 1199.0}
-    outcomes = check(measured, read_gates(), sounds=RECORDINGS)
+    outcomes = check(measured, read_gates(EXPECTED), sounds=RECORDINGS)
     assert [(o.name, o.binding, o.state) for o in outcomes] == [
         ("codebook_perplexity_share", False, FAILS),
         ("wall_seconds", True, HOLDS),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.demo.page.inputs import Run
-from recipes.demo.report import clock, gigabytes, main, render, share, verdict
+from recipes.demo.report import main, render
+from recipes.page.inputs import Run
 
 ROOT = Path(__file__).parents[3]
 EVIL = "<script>alert('x')</script> \"&amp; <img src=x onerror=alert(1)>"
@@ -185,15 +185,6 @@ def test_no_run_is_one_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "none is not a folder" in error
-
-
-def test_numbers_in_words():
-    assert [share(0.125), share(None), share(float("nan")), share(0.5, 0)] == [
-        "0.12", "\N{EN DASH}", "\N{EN DASH}", "0",
-    ]  # fmt: skip
-    assert [clock(5.4), clock(119.6), clock(None)] == ["5 s", "2 min 00 s", "\N{EN DASH}"]
-    assert [gigabytes(1.5e9), gigabytes(None)] == ["1.50 GB", "\N{EN DASH}"]
-    assert verdict([]) == "0 of 0 hold"
 
 
 def test_runs_as_a_module(tmp_path):

@@ -2,7 +2,7 @@ import json
 
 from audiogen.data.manifest import Clip, write_manifest
 from recipes.demo.page.corpus import SHOWN, UNLABELED, corpus_section
-from recipes.demo.page.inputs import Run
+from recipes.page.inputs import Run
 
 
 def write(run, specs):

@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from recipes.demo.page.inputs import MissingInputError, Run
 from recipes.demo.page.judged import Share, codebooks_section, scores_section
+from recipes.page.inputs import MissingInputError, Run
 
 
 def run_with(tmp_path, scores):

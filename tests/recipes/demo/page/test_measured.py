@@ -1,8 +1,8 @@
 import pytest
 
 from evaluation.catalog import METRICS
-from recipes.demo.page.inputs import MissingInputError, Run
 from recipes.demo.page.measured import metrics_section
+from recipes.page.inputs import MissingInputError, Run
 
 
 def test_every_metric_is_there_or_said_to_be_absent(synthetic_run):

@@ -1,32 +1,20 @@
 import base64
-import io
 import json
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from recipes.demo.page.inputs import MissingInputError, Run
 from recipes.demo.page.players import (
     LABELED,
-    RANGE,
     UNLABELED,
     choose,
-    log_mel,
-    picture,
     players_section,
     within_budget,
 )
+from recipes.page.inputs import MissingInputError, Run
 
 
 def row(name, **labels):
     return {"file": f"{name}.wav", "caption": name, "labels": labels}
-
-
-def brightness(png):
-    """Palette indices [height, width] of a PNG."""
-    return np.asarray(Image.open(io.BytesIO(png)))
 
 
 def test_chooses_first_and_last_of_each_family():
@@ -53,23 +41,6 @@ def test_budget_keeps_whole_clips_in_order(tmp_path):
     rows = [row(name) for name in "abc"]
     assert [r["caption"] for r in within_budget(rows, tmp_path, 100)] == ["a", "c"]
     assert within_budget(rows, tmp_path, 20) == []
-
-
-def test_a_tone_is_bright_at_its_pitch_and_high_pitches_are_at_the_top():
-    time = torch.arange(16_000) / 16_000
-    low, high = (log_mel(torch.sin(2 * torch.pi * f * time), 16_000) for f in (300, 5000))
-    assert low.shape == high.shape == (80, 126)
-    top = float(low.max())
-    rows = [brightness(picture(mel, top)).mean(axis=1).argmax() for mel in (low, high)]
-    assert rows[0] > 60  # counted from the top of the picture
-    assert rows[1] < 20
-
-
-def test_all_pictures_share_one_scale():
-    decibels = np.array([[-30.0, -30.0 - RANGE / 2], [-30.0 - RANGE, -300.0]], dtype=np.float32)
-    indices = brightness(picture(decibels, top=-30.0))
-    assert indices.tolist() == [[0, 0], [255, 128]]  # the lowest row at the foot
-    assert brightness(picture(decibels, top=-30.0 + RANGE)).max() == 0
 
 
 def test_section(synthetic_run):

@@ -1,18 +1,8 @@
 import os
-import re
-from pathlib import Path
 
 import pytest
 
-from recipes.demo.page.inputs import STAGES, History, MissingInputError, Run, is_number
-
-ROOT = Path(__file__).parents[4]
-
-
-def test_stages_are_those_of_the_demo():
-    script = (ROOT / "recipes" / "demo" / "run.sh").read_text(encoding="utf-8")
-    names = re.findall(r'^ *stage (\w+) "', script, re.MULTILINE)
-    assert list(dict.fromkeys(names)) == list(STAGES)
+from recipes.page.inputs import History, MissingInputError, Run, is_number
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One stage of the demo: its exit code, its row, and Ctrl-C."""
+"""One stage of a recipe: its exit code, its row, and Ctrl-C."""
 
 import json
 import os
@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recipes.demo.stage import main
+from recipes.stage import main
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 # Takes a moment to save when it is interrupted, as training does.
 SAVES = """
 import signal, sys, time
@@ -24,7 +24,7 @@ time.sleep(60)
 
 
 def test_ctrl_c_waits_for_the_command_to_save(tmp_path):
-    stage = [sys.executable, "-m", "recipes.demo.stage", "--run", str(tmp_path), "--name", "lm"]
+    stage = [sys.executable, "-m", "recipes.stage", "--run", str(tmp_path), "--name", "lm"]
     with subprocess.Popen(
         [*stage, "--title", "4/8", "--", sys.executable, "-c", SAVES],
         stdout=subprocess.PIPE,

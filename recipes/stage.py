@@ -1,6 +1,6 @@
-"""Run one stage of the demo and write down what it took.
+"""Run one stage of a recipe and write down what it took.
 
-    python -m recipes.demo.stage --run runs/demo --name codec --title "..." -- COMMAND ...
+    python -m recipes.stage --run runs/demo --name codec --title "..." -- COMMAND ...
 
 Appends a line to RUN/stages.jsonl for every start that ended, with wall time and the largest
 resident memory of any process of the stage; the report reads it.
@@ -23,7 +23,7 @@ MAX_RSS_UNIT = 1024 if sys.platform.startswith("linux") else 1  # bytes per unit
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with our streams, record it, and pass its exit code on."""
-    parser = Parser(prog="recipes.demo.stage")
+    parser = Parser(prog="recipes.stage")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--title", required=True)

@@ -9,17 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
-STAGES = {
-    "data": "sounds",
-    "probe_data": "sounds for the probe",
-    "codec": "train the codec",
-    "tokens": "sounds to codes",
-    "lm": "train the language model",
-    "samples": "generate",
-    "probe": "train the probe, listen",
-    "evaluation": "metrics",
-    "report": "this page",
-}  # the names of run.sh, in its order
 SYNTHETIC, RECORDINGS = "synthetic", "recordings"
 
 
@@ -29,7 +18,7 @@ class MissingInputError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The folder of a demo run; reading what is not there raises `MissingInputError`."""
+    """The folder of a run; reading what is not there raises `MissingInputError`."""
 
     folder: Path
 
@@ -50,7 +39,7 @@ class Run:
         content = _object(self._text(name, stage))
         if content is None:
             raise MissingInputError(
-                f"{name} is not a JSON object: remove it and start the demo again."
+                f"{name} is not a JSON object: remove it and start the same command again."
             )
         return content
 

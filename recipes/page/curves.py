@@ -11,7 +11,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from recipes.demo.page.inputs import History, Run
+from recipes.page.inputs import History
 
 # Colors that stand for others: the page replaces them, so that light and dark both fit.
 INK, GRID = "#010101", "#020202"
@@ -19,6 +19,15 @@ SERIES = [f"#0300{number:02x}" for number in range(8)]
 POINTS = 400  # per line; more cannot be told apart
 SIZE = (4.0, 2.6)  # inches, of which the page makes what fits
 APART = ("train/learning_rate", "train/gradient_norm")  # logged, but not losses
+TITLES = {
+    "si_sdr": ("SI-SDR", "dB"),
+    "mel_distance": ("mel distance", "nats"),
+}  # of what is logged under a name that says less
+CODEBOOKS = (
+    ("perplexity", "codebook perplexity", "codes"),
+    ("restarts", "restarted entries, in sum", "entries"),
+    ("drift", "drift of the entries", "share of their spread"),
+)
 LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # names come from files
@@ -58,36 +67,59 @@ class Chart:
     svg: Markup
 
 
-def codec_section(run: Run) -> dict[str, Any]:
-    """Return the curves of codec training."""
-    history = run.history("train_codec", stage="codec")
-    charts = [_both(history, name) for name in _losses(history)]
-    charts += [
-        chart
-        for chart in (
-            _per_codebook(history, "codebooks/perplexity_", "codebook perplexity", "codes"),
-            _per_codebook(history, "codebooks/restarts_", "restarted entries, in sum", "entries"),
-        )
-        if chart
+def codec_curves(history: History) -> list[Chart]:
+    """Draw what codec training logged: every loss and measure, then the codebooks one by one."""
+    charts = [both(history, name) for name in _losses(history)]
+    for name, title, unit in CODEBOOKS:
+        charts.append(per_codebook(history, f"codebooks/{name}_", title, unit))
+    return [chart for chart in charts if chart]
+
+
+def about(history: History) -> dict[str, Any]:
+    """Return what is said above the curves of a training run."""
+    last = history.rows[-1]["step"] if history.rows else 0
+    return {
+        "run": history.run,
+        "finished": history.finished,
+        "others": history.others,
+        "updates": int(last),
+    }
+
+
+def both(history: History, name: str, unit: str = "") -> Chart | None:
+    """Draw training and validation of one value; None if neither was logged."""
+    lines = [
+        Line(name=word, x=x, y=y, color=color, marked=part == "val")
+        for color, (part, word) in enumerate((("train", "training"), ("val", "validation")))
+        for x, y in [history.series(f"{part}/{name}")]
+        if x
     ]
-    return _about(history) | {
-        "charts": charts,
-        "adversarial": any(name.endswith("/adversarial") for name in history.names),
-    }
+    title, unit = TITLES.get(name, (name.replace("_", " "), unit))
+    # A level only means something beside zero.
+    return chart(title, lines, unit, from_zero=name.endswith("_ratio"))
 
 
-def lm_section(run: Run) -> dict[str, Any]:
-    """Return the curves of language-model training."""
-    history = run.history("train_lm", stage="lm")
-    charts = [_captions(history), _both(history, "loss", unit="nats per code")]
-    train = _per_codebook(history, "train/loss_codebook_", "training, each codebook", "nats")
-    val = _per_codebook(history, "val/loss_codebook_", "validation, each codebook", "nats")
-    last = history.last_with("val/loss")
-    return _about(history) | {
-        "charts": [chart for chart in (*charts, train, val) if chart],
-        "last": last,
-        "captions": history.last_with("val/loss", "val/loss_shuffled_captions"),
-    }
+def per_codebook(history: History, prefix: str, title: str, unit: str) -> Chart | None:
+    """Draw one line per codebook of the values logged as prefix0, prefix1 ...; None without."""
+    names = [name for name in history.names if name.startswith(prefix)]
+    names = [n for n in names if n.removeprefix(prefix).isdigit()]
+    lines = []
+    for number, name in enumerate(sorted(names, key=lambda n: int(n.removeprefix(prefix)))):
+        x, y = history.series(name)
+        marked = name.startswith("val/")
+        lines.append(Line(name=f"codebook {number + 1}", x=x, y=y, color=number, marked=marked))
+    return chart(title, lines, unit)
+
+
+def chart(title: str, lines: Sequence[Line], unit: str, *, from_zero: bool = False) -> Chart | None:
+    """Draw lines, with their last values in words; None if no line has a point."""
+    lines = [line for line in lines if len(line.x)]
+    if not lines:
+        return None
+    ends = ", ".join(f"{line.name} {_short(line.y[-1])}" for line in lines)
+    return Chart(
+        title=title, note=f"Last: {ends}", svg=draw(title, lines, unit=unit, from_zero=from_zero)
+    )
 
 
 def draw(title: str, lines: Sequence[Line], *, unit: str = "", from_zero: bool = False) -> Markup:
@@ -138,16 +170,6 @@ def _themed(text: str, title: str) -> Markup:
     return Markup(text.replace(INK, "currentColor").replace(GRID, "var(--line)"))
 
 
-def _about(history: History) -> dict[str, Any]:
-    last = history.rows[-1]["step"] if history.rows else 0
-    return {
-        "run": history.run,
-        "finished": history.finished,
-        "others": history.others,
-        "updates": int(last),
-    }
-
-
 def _losses(history: History) -> list[str]:
     """Names of everything trained or validated that is not a per-codebook value, total first."""
     names = [
@@ -157,58 +179,6 @@ def _losses(history: History) -> list[str]:
     ]
     unique = dict.fromkeys(name for name in names if not re.search(r"_\d+$", name))
     return sorted(unique, key=lambda name: name != "loss")
-
-
-def _both(history: History, name: str, unit: str = "") -> Chart | None:
-    """Training and validation of one value; None if neither was logged."""
-    lines = [
-        Line(name=word, x=x, y=y, color=color, marked=part == "val")
-        for color, (part, word) in enumerate((("train", "training"), ("val", "validation")))
-        for x, y in [history.series(f"{part}/{name}")]
-        if x
-    ]
-    # A level only means something beside zero.
-    return _chart(name.replace("_", " "), lines, unit, from_zero=name.endswith("_ratio"))
-
-
-def _per_codebook(history: History, prefix: str, title: str, unit: str) -> Chart | None:
-    names = [name for name in history.names if name.startswith(prefix)]
-    names = [n for n in names if n.removeprefix(prefix).isdigit()]
-    lines = []
-    for number, name in enumerate(sorted(names, key=lambda n: int(n.removeprefix(prefix)))):
-        x, y = history.series(name)
-        marked = name.startswith("val/")
-        lines.append(Line(name=f"codebook {number + 1}", x=x, y=y, color=number, marked=marked))
-    return _chart(title, lines, unit)
-
-
-def _captions(history: History) -> Chart | None:
-    """Validation loss with the true captions, with those of other clips, and with none."""
-    lines = [
-        Line(name=word, x=x, y=y, color=color, marked=True, dashed=color > 0)
-        for color, (name, word) in enumerate(
-            (
-                ("val/loss", "true captions"),
-                ("val/loss_shuffled_captions", "captions of other clips"),
-                ("val/loss_no_captions", "no captions"),
-            )
-        )
-        for x, y in [history.series(name)]
-        if x
-    ]
-    return _chart("validation, by caption", lines, "nats per code")
-
-
-def _chart(
-    title: str, lines: Sequence[Line], unit: str, *, from_zero: bool = False
-) -> Chart | None:
-    lines = [line for line in lines if len(line.x)]
-    if not lines:
-        return None
-    ends = ", ".join(f"{line.name} {_short(line.y[-1])}" for line in lines)
-    return Chart(
-        title=title, note=f"Last: {ends}", svg=draw(title, lines, unit=unit, from_zero=from_zero)
-    )
 
 
 def _thin(values: Sequence[float]) -> list[float]:

@@ -1,16 +1,8 @@
 import re
 import xml.etree.ElementTree as ET
 
-from recipes.demo.page.curves import (
-    GRID,
-    INK,
-    POINTS,
-    SERIES,
-    Line,
-    codec_section,
-    draw,
-    lm_section,
-)
+from recipes.page.curves import GRID, INK, POINTS, SERIES, Line, codec_curves, draw
+from recipes.page.inputs import History
 
 
 def test_takes_its_colors_from_the_page():
@@ -53,7 +45,7 @@ def test_long_histories_are_thinned_and_keep_their_ends():
     x = list(range(10_000))
     svg = draw("long", [Line(name="a", x=x, y=[v % 7 for v in x])])
     assert len(svg) < 40_000
-    from recipes.demo.page.curves import _thin
+    from recipes.page.curves import _thin
 
     thin = _thin(x)
     assert (thin[0], thin[-1]) == (0, 9999)
@@ -61,13 +53,18 @@ def test_long_histories_are_thinned_and_keep_their_ends():
     assert _thin([1.0, 2.0, 3.0]) == [1.0, 2.0, 3.0]
 
 
-def test_sections(synthetic_run):
-    codec = codec_section(synthetic_run)
-    titles = [chart.title for chart in codec["charts"]]
-    assert titles == ["loss", "mel", "commitment", "rms ratio", "codebook perplexity"]
-    assert (codec["updates"], codec["finished"], codec["adversarial"]) == (20, True, False)
-    lm = lm_section(synthetic_run)
-    notes = {chart.title: chart.note for chart in lm["charts"]}
-    words = "Last: true captions 3, captions of other clips 3.15, no captions 3.05"
-    assert notes["validation, by caption"] == words
-    assert {"loss", "training, each codebook", "validation, each codebook"} <= notes.keys()
+def test_codec_curves_name_what_was_logged():
+    rows = [
+        {"step": 10.0, "train/loss": 2.0, "codebooks/drift_0": 0.3, "codebooks/drift_1": 0.2},
+        {"step": 20.0, "val/loss": 1.5, "val/si_sdr": 3.25, "val/mel_distance": 0.75},
+        {"step": 20.0, "codebooks/perplexity_0": 7.0, "codebooks/restarts_0": 12.0},
+    ]
+    charts = codec_curves(History(run="r", finished=True, others=0, rows=rows))
+    assert {chart.title: chart.note for chart in charts} == {
+        "loss": "Last: training 2, validation 1.5",
+        "SI-SDR": "Last: validation 3.25",
+        "mel distance": "Last: validation 0.75",
+        "codebook perplexity": "Last: codebook 1 7",
+        "restarted entries, in sum": "Last: codebook 1 12",
+        "drift of the entries": "Last: codebook 1 0.3, codebook 2 0.2",
+    }

@@ -1,0 +1,117 @@
+"""What a run has to reach: measured values held against the gates of an expected.json."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
+Measured = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One gate: what was expected, what was reached."""
+
+    name: str
+    title: str
+    expected: str
+    goal: str | None  # what would be good, where that is more than what is expected
+    reached: str
+    state: str  # HOLDS, FAILS or NOT_MEASURED
+    binding: bool  # False where the bound was set for other sounds
+
+
+def read_gates(path: Path) -> list[dict[str, Any]]:
+    """Read the gates of an expected.json.
+
+    Each has a name, a title, a unit, ``at_least`` or ``at_most`` or both, and under "sounds" what
+    it was set for.
+    """
+    gates: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["gates"]
+    return gates
+
+
+def check(measured: Measured, gates: Sequence[Mapping[str, Any]], *, sounds: str) -> list[Outcome]:
+    """Hold measured values against their gates.
+
+    Args:
+        measured: by name; None and NaN are "not measured", which never holds.
+        gates: entries of expected.json.
+        sounds: what the run was trained on. Gates for other sounds are part of the result, not
+            binding, if they were measured and none of the same name binds.
+    """
+    bound = {gate["name"] for gate in gates if sounds in gate["sounds"]}
+    outcomes = []
+    for gate in gates:
+        value, binding = measured.get(gate["name"]), sounds in gate["sounds"]
+        known = value is not None and not math.isnan(value)
+        if binding or (known and gate["name"] not in bound):
+            outcomes.append(_outcome(gate, value if known else None, binding))
+    return outcomes
+
+
+def all_hold(outcomes: Sequence[Outcome]) -> bool:
+    """Whether every binding gate was measured and holds; False if none binds."""
+    states = [outcome.state for outcome in outcomes if outcome.binding]
+    return bool(states) and all(state == HOLDS for state in states)
+
+
+def verdict(outcomes: Sequence[Outcome]) -> str:
+    """Say how many of the binding gates hold."""
+    states = [outcome.state for outcome in outcomes if outcome.binding]
+    holding, failing = states.count(HOLDS), states.count(FAILS)
+    rest = len(states) - holding - failing
+    parts = [f"{holding} of {len(states)} hold", f"{failing} fail" if failing else ""]
+    parts.append(f"{rest} not measured" if rest else "")
+    return ", ".join(part for part in parts if part)
+
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print expected and reached values, a line each."""
+    width = max((len(outcome.title) for outcome in outcomes), default=0)
+    for outcome in outcomes:
+        state = outcome.state if outcome.binding else f"{outcome.state} (not binding)"
+        print(f"{outcome.title:<{width}}  {outcome.expected:<12}  {outcome.reached:<12}  {state}")
+
+
+def _outcome(gate: Mapping[str, Any], value: float | None, binding: bool) -> Outcome:
+    unit = gate["unit"]
+    lowest, highest = gate.get("at_least", -math.inf), gate.get("at_most", math.inf)
+    state = reached = NOT_MEASURED
+    if value is not None:
+        state = HOLDS if lowest <= value <= highest else FAILS
+        reached = _text(value, unit)
+        if state == FAILS and reached in (_text(lowest, unit), _text(highest, unit)):
+            reached = f"{value:.8g} {unit}".strip()  # rounding would hide why it fails
+    return Outcome(
+        name=gate["name"],
+        title=gate["title"],
+        expected=_bounds(lowest, highest, unit),
+        goal=_text(gate["goal"], unit) if "goal" in gate else None,
+        reached=reached,
+        state=state,
+        binding=binding,
+    )
+
+
+def _bounds(lowest: float, highest: float, unit: str) -> str:
+    if math.isinf(highest):
+        return f"≥ {_text(lowest, unit)}"
+    if math.isinf(lowest):
+        return f"≤ {_text(highest, unit)}"
+    return f"{_text(lowest, '')} to {_text(highest, unit)}"
+
+
+def _text(value: float, unit: str) -> str:
+    if unit == "seconds":
+        return f"{value / 60:.1f} min"
+    if unit == "bytes":
+        return f"{value / 1e9:.2f} GB"
+    if math.isinf(value):
+        return "over zero"
+    if unit in ("clips", "entries"):
+        return f"{value:.0f}"
+    return f"{value:.{3 if abs(value) < 1 else 2}f} {unit}".strip()
