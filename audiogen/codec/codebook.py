@@ -3,11 +3,13 @@
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiogen.codec.ranks import Share, same_on_ranks
+
 SMOOTHING = 1e-5  # Laplace smoothing of the counts: an unused entry must not divide by zero
+POOL = 1 << 16  # most latents that k-means sees, of all processes together
 CHUNK = 1 << 14  # latents compared at once: bounds the distance matrix of a long waveform
 
 
@@ -25,7 +27,8 @@ def nearest(latents: Tensor, entries: Tensor) -> Tensor:
 
 def cluster_sums(latents: Tensor, indices: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Counts float [N] and sums float [N, D] of the latents [M, D] assigned to each entry."""
-    counts = torch.bincount(indices, minlength=size).to(latents.dtype)
+    ones = latents.new_ones(len(indices))  # bincount would wait for a GPU
+    counts = latents.new_zeros(size).index_add_(0, indices, ones)
     sums = latents.new_zeros(size, latents.shape[1]).index_add_(0, indices, latents)
     return counts, sums
 
@@ -50,39 +53,24 @@ def kmeans(latents: Tensor, means: Tensor, *, iterations: int) -> tuple[Tensor, 
     return means, counts
 
 
-def draw_rows(latents: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Pick ``count`` random rows of [M, D]; without replacement when there are enough.
+def draw_rows(total: int, count: int, generator: torch.Generator) -> Tensor:
+    """Draw ``count`` of ``total`` rows, int64 [count]; without replacement when there are enough.
 
     The generator lives on the CPU, so that a run continues the same on another device.
     """
-    total = len(latents)
     if total >= count:
-        rows = torch.randperm(total, generator=generator)[:count]
-    else:
-        rows = torch.randint(total, (count,), generator=generator)
-    return latents[rows.to(latents.device)]
+        return torch.randperm(total, generator=generator)[:count]
+    return torch.randint(total, (count,), generator=generator)
 
 
-def gather_items(rows: Tensor, batch: int) -> Tensor:
-    """Join the rows [M, ...] of ``batch`` items per process to those of all items, in data order.
+def orthogonality_loss(entries: Tensor) -> Tensor:
+    """How far float [N, D] entries are from being orthogonal: 0 if they are, float [].
 
-    Items are dealt to the processes in turn, so the joined rows are those of one process with the
-    whole batch: k-means, averages and restarts then see what it would see.
+    The mean squared cosine between any two of them, less the 1 / N of each with itself.
+    Source: arXiv:2112.00384, equation 2.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return rows
-    items = rows.reshape(batch, -1, *rows.shape[1:]).contiguous()
-    parts = [torch.empty_like(items) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, items)
-    return torch.stack(parts, dim=1).reshape(-1, *rows.shape[1:])
-
-
-def same_on_ranks(value: Tensor) -> Tensor:
-    """Take the value of the first process: atomic sums on a GPU round differently everywhere."""
-    if dist.is_available() and dist.is_initialized():
-        value = value.contiguous()
-        dist.broadcast(value, src=0)
-    return value
+    cosines = F.normalize(entries, dim=1) @ F.normalize(entries, dim=1).t()
+    return cosines.square().mean() - 1 / len(entries)
 
 
 class Codebook(nn.Module):
@@ -90,7 +78,8 @@ class Codebook(nn.Module):
 
     Buffers: ``embed`` [N, D] the entries; ``cluster_size`` [N] moving average of the latents per
     step that chose an entry; ``embed_avg`` [N, D] of their sum; ``inited`` [1], 1 once k-means has
-    run. Each of several processes calls with the latents of all of them (`gather_items`).
+    run. Several processes learn from the latents of all of them, and hold the same bits.
+    ``paper_exact`` as in `ResidualVectorQuantizer`.
     Source: VQ-VAE (arXiv:1711.00937), appendix A.1.
     """
 
@@ -110,6 +99,7 @@ class Codebook(nn.Module):
         dead_code_threshold: float,
         dead_code_unit: Literal["mean", "count"],
         generator: torch.Generator,
+        paper_exact: bool = False,
     ) -> None:
         super().__init__()
         self.size = size
@@ -117,6 +107,7 @@ class Codebook(nn.Module):
         self.kmeans_iters = kmeans_iters
         self.dead_code_threshold = dead_code_threshold
         self.dead_code_unit = dead_code_unit
+        self.paper_exact = paper_exact
         entries = torch.randn(size, dim, generator=generator)
         self.register_buffer("embed", entries)
         self.register_buffer("embed_avg", entries.clone())
@@ -139,44 +130,73 @@ class Codebook(nn.Module):
             self._known_inited = bool(self.inited.item() > 0)
         return self._known_inited
 
-    @torch.no_grad()
-    def start(self, latents: Tensor, generator: torch.Generator) -> None:
-        """Set the entries by k-means on float [M, D].
+    def forget_started(self) -> None:
+        """Look at the buffer again: something wrote to it."""
+        self._known_inited = False
 
-        The sums start as entry times count. The reference starts them as the entry alone, which
-        its next average divides by the count: the codebook shrinks towards zero at the first step.
+    @torch.no_grad()
+    def start(
+        self, latents: Tensor, generator: torch.Generator, share: Share | None = None
+    ) -> None:
+        """Set the entries by k-means on float [M, D], and on those of the other processes.
+
+        Without ``share`` every process brings the same latents. The sums start as entry times
+        count. The reference starts them as the entry alone, which its next average divides by the
+        count: the codebook shrinks towards zero at the first step.
         """
-        means = draw_rows(latents, self.size, generator)
+        latents = _pool(latents, generator, share or Share.alone(len(latents)))
+        means = latents[draw_rows(len(latents), self.size, generator).to(latents.device)]
         means, counts = kmeans(latents, means, iterations=self.kmeans_iters)
         self.embed.copy_(same_on_ranks(means))
         self.cluster_size.copy_(same_on_ranks(counts))
-        self.embed_avg.copy_(self.embed * self.cluster_size[:, None])
+        weight = torch.ones_like(self.cluster_size) if self.paper_exact else self.cluster_size
+        self.embed_avg.copy_(self.embed * weight[:, None])
         self.inited.fill_(1)
 
     @torch.no_grad()
-    def update(self, latents: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Move entries towards the latents [M, D] that chose them; return restarts, int64 []."""
+    def update(
+        self,
+        latents: Tensor,
+        codes: Tensor,
+        generator: torch.Generator,
+        share: Share | None = None,
+    ) -> Tensor:
+        """Move entries towards the latents [M, D] that chose them; return restarts, int64 [].
+
+        One sum over the processes, always: candidates for a restart travel with the averages, so
+        no process has to know whether another one needs them. Latents that are not finite teach
+        nothing; the losses of such a step are not finite either, and stop the training.
+        """
+        share = share or Share.alone(len(latents))
         counts, sums = cluster_sums(latents, codes, self.size)
-        joined = same_on_ranks(torch.cat([counts[:, None], sums], dim=1))
-        self.cluster_size.lerp_(joined[:, 0], 1 - self.decay)
-        self.embed_avg.lerp_(joined[:, 1:], 1 - self.decay)
+        parts = [counts[:, None], sums]
+        if self.dead_code_threshold:
+            drawn = draw_rows(share.total, self.size, generator)
+            parts.append(share.pick(latents, drawn))
+        joined = share.sum(torch.cat(parts, dim=1))
+        finite = joined.isfinite().all()
+        counts, sums, fresh = joined.nan_to_num().tensor_split((1, 1 + sums.shape[1]), dim=1)
+        self._average(counts[:, 0], sums, finite * (1 - self.decay))
+        if self.paper_exact or not self.dead_code_threshold:
+            return torch.zeros((), dtype=torch.int64, device=latents.device)
+        return self._restart_dead(fresh, finite, processes=len(share.sizes))
+
+    def _average(self, counts: Tensor, sums: Tensor, weight: Tensor) -> None:
+        self.cluster_size.lerp_(counts, weight)
+        self.embed_avg.lerp_(sums, weight)
         total = self.cluster_size.sum()
         smoothed = (self.cluster_size + SMOOTHING) / (total + self.size * SMOOTHING) * total
         self.embed.copy_(self.embed_avg / smoothed[:, None])
-        if self.dead_code_threshold == 0:
-            return torch.zeros((), dtype=torch.int64, device=latents.device)
-        return self._restart_dead(latents, generator)
 
-    def _restart_dead(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+    def _restart_dead(self, fresh: Tensor, finite: Tensor, *, processes: int) -> Tensor:
         """Replace rarely chosen entries by random latents of the batch, with an average history.
 
         All three buffers are set after the averages of this step, so nothing undoes the restart:
         the new entry is what the next step compares against.
         """
         mean = self.cluster_size.mean()
-        limit = self.dead_code_threshold * (mean if self.dead_code_unit == "mean" else 1.0)
-        dead = self.cluster_size < limit
-        fresh = draw_rows(latents, self.size, generator)  # the same on all processes
+        limit = self.dead_code_threshold * (mean if self.dead_code_unit == "mean" else processes)
+        dead = (self.cluster_size < limit) & finite
         self.cluster_size.copy_(torch.where(dead, mean, self.cluster_size))
         self.embed.copy_(torch.where(dead[:, None], fresh, self.embed))
         self.embed_avg.copy_(torch.where(dead[:, None], fresh * mean, self.embed_avg))
@@ -184,4 +204,13 @@ class Codebook(nn.Module):
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._known_inited = False  # the buffer may have changed
+        self.forget_started()
+
+
+def _pool(latents: Tensor, generator: torch.Generator, share: Share) -> Tensor:
+    """Collect the latents of all processes, or `POOL` random ones if there are more."""
+    total = share.total
+    if total <= POOL and len(share.sizes) == 1:
+        return latents
+    drawn = torch.arange(total) if total <= POOL else draw_rows(total, POOL, generator)
+    return share.sum(share.pick(latents, drawn))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiogen.codec.codebook import Codebook, gather_items, same_on_ranks
+from audiogen.codec.codebook import Codebook
 from audiogen.codec.health import code_statistics
+from audiogen.codec.ranks import Share, in_group, same_on_ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,7 @@ class ResidualVectorQuantizer(nn.Module):
         dead_code_unit: ``"mean"``: the threshold is a share of the mean count per entry, whatever
             the batch; ``"count"``: it is a number of latents per step.
         codebook_dropout: train with a random number of codebooks per step, 1 to K.
+        paper_exact: learn as the reference does, see below.
         seed: of ``generator``, from which k-means, restarts and codebook dropout draw.
 
     ``bypass = True`` passes latents through untouched: the first steps of an autoencoder are
@@ -50,7 +52,26 @@ class ResidualVectorQuantizer(nn.Module):
     passes (`one_step`) each has cut its share, changes nothing but rounding.
 
     Everything else that training changes is in the state dict, the generator included, so a run
-    continues exactly. Source: SoundStream (arXiv:2107.03312), section III-C.
+    continues exactly. Several processes learn the codebooks of one process with all their batches:
+    k-means, averages and restarts see the latents of all of them, and all hold the same bits.
+
+    ``paper_exact=True`` brings back what AudioCraft 1.4.0a2 does, on which published codecs were
+    trained (its code, read and run: quantization/core_vq.py, solvers/compression.py):
+
+    1. An entry below the threshold is replaced, and the average of the same step puts it back:
+       dead codes are never revived. The random draws for it do happen. Published thresholds are
+       counts (2 latents per step and process) and have no effect.
+    2. After k-means the running sums are the centroids, not centroid times count.
+    3. K-means runs at the first forward pass in eval mode too.
+    4. K-means sees the batch of the first process only; the others take its result.
+    5. Averages are of the batch of each process, whose codebooks differ within a step; the
+       training averages all floating-point buffers over the processes after each backward pass,
+       so ``cluster_size`` is a mean per process (otherwise it is the sum over all).
+    6. `Codec.frame_rate` is the sample rate divided by the hop without the remainder.
+    7. Outside the codec the training module reads ``codec.paper_exact``: the balancer scales by
+       process and starts anew at every resume.
+
+    Source: SoundStream (arXiv:2107.03312), section III-C.
     """
 
     restarts: Tensor
@@ -67,6 +88,7 @@ class ResidualVectorQuantizer(nn.Module):
         dead_code_threshold: float = 0.3,
         dead_code_unit: Literal["mean", "count"] = "mean",
         codebook_dropout: bool = False,
+        paper_exact: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -75,10 +97,12 @@ class ResidualVectorQuantizer(nn.Module):
         self.dim = dim
         self.codebook_size = codebook_size
         self.codebook_dropout = codebook_dropout
+        self.paper_exact = paper_exact
         self.generator = torch.Generator().manual_seed(seed)
         self.bypass = False
         self._collected: list[list[tuple[Tensor, Tensor, int]]] | None = None  # see `one_step`
         self._drawn: int | None = None  # codebooks of this step, with codebook dropout
+        self._agreed = False  # with the other processes, on entries and generator
         self.active_codebooks = num_codebooks
         books = [
             Codebook(
@@ -90,6 +114,7 @@ class ResidualVectorQuantizer(nn.Module):
                 dead_code_threshold=dead_code_threshold,
                 dead_code_unit=dead_code_unit,
                 generator=self.generator,
+                paper_exact=paper_exact,
             )
             for _ in range(num_codebooks)
         ]
@@ -125,9 +150,10 @@ class ResidualVectorQuantizer(nn.Module):
         batch, dim, frames = latents.shape
         flat = latents.transpose(1, 2).reshape(-1, dim)
         residual, losses, codes = flat, [], []
+        share = self._share(batch, frames, latents.device) if self._needs_share() else None
         used = self._draw_num_codebooks(latents.device)
         for k in range(used):
-            indices, entries = self._step(k, residual.detach(), batch)
+            indices, entries = self._step(k, residual.detach(), batch, share)
             losses.append(F.mse_loss(residual, entries))
             codes.append(indices.view(batch, frames))
             residual = residual - entries
@@ -139,24 +165,47 @@ class ResidualVectorQuantizer(nn.Module):
             bandwidth=self.bits(used),
         )
 
-    def _step(self, k: int, residual: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    def _step(
+        self, k: int, residual: Tensor, batch: int, share: Share | None
+    ) -> tuple[Tensor, Tensor]:
         """Codes [M] and entries [M, D] of one codebook, before it learns from this batch."""
         codebook = self.codebooks[k]
-        if self.training and not codebook.is_inited:
-            codebook.start(gather_items(residual, batch), self.generator)
+        if share is not None and not codebook.is_inited:
+            codebook.start(residual, self.generator, share)
         indices = codebook.encode(residual)
         entries = codebook.decode(indices)
         if self.training:
             if self._collected is None:
-                self._learn(k, residual, indices, batch)
+                self._learn(k, residual, indices, share)
             elif torch.is_grad_enabled():
                 self._collected[k].append((residual, indices, batch))
         return indices, entries
 
-    def _learn(self, k: int, residual: Tensor, indices: Tensor, batch: int) -> None:
-        """Let codebook k learn from residuals [M, D] of ``batch`` items and their codes [M]."""
-        residual, indices = gather_items(residual, batch), gather_items(indices, batch)
-        self.restarts[k] += self.codebooks[k].update(residual, indices, self.generator)
+    def _learn(self, k: int, residual: Tensor, indices: Tensor, share: Share | None) -> None:
+        """Let codebook k learn from residuals [M, D] and their codes [M]."""
+        codebook = self.codebooks[k]
+        self.restarts[k] += codebook.update(residual, indices, self.generator, share)
+
+    def _needs_share(self) -> bool:
+        """Whether this pass starts codebooks or learns, from latents of all processes."""
+        if self.training and self._collected is None:
+            return True
+        started = all(codebook.is_inited for codebook in self.codebooks)
+        return (self.training or self.paper_exact) and not started
+
+    def _share(self, items: int, rows: int, device: torch.device) -> Share:
+        """Return the part of the global batch that lies here; the first call makes ranks agree."""
+        if in_group() and not self._agreed:
+            for buffer in self.buffers():
+                buffer.copy_(same_on_ranks(buffer))
+            state = same_on_ranks(self.generator.get_state().to(device))
+            self.generator.set_state(state.cpu())
+            for codebook in self.codebooks:
+                codebook.forget_started()
+            self._agreed = True
+        if self.paper_exact:
+            return Share.alone(items * rows)
+        return Share.among_ranks(items, rows, device)
 
     @contextmanager
     def one_step(self) -> Iterator[None]:
@@ -170,20 +219,30 @@ class ResidualVectorQuantizer(nn.Module):
         try:
             yield
             collected, self._collected = self._collected, None
-            for k, parts in enumerate(collected):
-                if parts:
-                    residuals, indices, batches = zip(*parts, strict=True)
-                    self._learn(k, torch.cat(residuals), torch.cat(indices), sum(batches))
+            self._learn_collected(collected)
         finally:
             self._collected = self._drawn = None
+
+    def _learn_collected(self, collected: list[list[tuple[Tensor, Tensor, int]]]) -> None:
+        if not collected[0]:
+            return
+        items = sum(batch for _, _, batch in collected[0])
+        rows = sum(len(residual) for residual, _, _ in collected[0])
+        if rows % items:  # passes of different lengths: there is no order to keep
+            items = rows
+        share = self._share(items, rows // items, collected[0][0][0].device)
+        for k, parts in enumerate(collected):
+            if parts:
+                residuals, indices, _ = zip(*parts, strict=True)
+                self._learn(k, torch.cat(residuals), torch.cat(indices), share)
 
     def _draw_num_codebooks(self, device: torch.device) -> int:
         if not (self.codebook_dropout and self.training):
             return self.active_codebooks
         if self._drawn is None:
             drawn = torch.randint(1, self.active_codebooks + 1, (1,), generator=self.generator)
-            # the codebooks' averages are collective
-            self._drawn = int(same_on_ranks(drawn.to(device)))
+            # The codebooks' averages are collective: all processes use as many of them.
+            self._drawn = int(same_on_ranks(drawn.to(device)) if in_group() else drawn)
         used, self._drawn = self._drawn, self._drawn if self._collected is not None else None
         return used
 
@@ -192,6 +251,7 @@ class ResidualVectorQuantizer(nn.Module):
         """Run k-means of every codebook on latents [B, D, T], better many more than one batch.
 
         Without this call the first training batch serves, which is small for large codebooks.
+        Several processes all call with the same latents.
         """
         residual = latents.float().transpose(1, 2).reshape(-1, self.dim)
         for codebook in self.codebooks:

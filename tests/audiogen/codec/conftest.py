@@ -11,7 +11,8 @@ from torch import Tensor
 
 from audiogen.codec.model import Codec
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "codec.npz"  # written by golden/make_codec.py
+GOLDEN = Path(__file__).parents[2] / "golden"
+ARRAYS = ("codec.npz", "codec_training.npz")  # written by golden/make_codec.py, ..._training.py
 REFERENCE = Path(__file__).parents[4] / "shared" / "fixtures" / "audiocraft"
 
 # What each reference codec was built with, where it differs from the defaults.
@@ -64,7 +65,7 @@ def _tensors(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Tensor]
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Return a function: name of a case -> its arrays, and its state dict under our names."""
-    arrays = dict(np.load(GOLDEN))
+    arrays = {name: value for file in ARRAYS for name, value in np.load(GOLDEN / file).items()}
 
     def read(case: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         tensors = _tensors(arrays, f"{case}/")

@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from audiogen.codec import codebook as module
-from audiogen.codec.codebook import Codebook, cluster_sums, draw_rows, kmeans, nearest
+from audiogen.codec.codebook import (
+    Codebook,
+    cluster_sums,
+    draw_rows,
+    kmeans,
+    nearest,
+    orthogonality_loss,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -57,6 +64,17 @@ def test_kmeans_matches_golden(golden, iterations):
     torch.testing.assert_close(counts.long(), vq[f"kmeans_bins_it{iterations}"])
 
 
+def test_orthogonality_matches_golden(golden):
+    vq, _ = golden("vq")
+    loss = orthogonality_loss(vq["kmeans_samples"][:10])
+    torch.testing.assert_close(loss, vq["orthogonal_loss"], rtol=1e-5, atol=1e-7)
+
+
+def test_orthogonality_of_axes_and_of_copies():
+    assert orthogonality_loss(3 * torch.eye(5)).item() == pytest.approx(0, abs=1e-7)
+    assert orthogonality_loss(torch.ones(5, 2)).item() == pytest.approx(1 - 1 / 5)
+
+
 def blobs(count: int, spread: float = 0.01) -> tuple[Tensor, Tensor]:
     """Points around ``count`` corners of a grid, 50 each."""
     corners = torch.cartesian_prod(torch.arange(float(count)), torch.arange(2.0))[:count]
@@ -89,9 +107,10 @@ def test_a_cluster_without_points_keeps_its_mean():
 
 
 def test_rows_are_distinct_when_there_are_enough():
-    latents = torch.arange(30.0)[:, None]
-    assert len(draw_rows(latents, 30, generator()).unique()) == 30
-    assert draw_rows(latents, 100, generator()).shape == (100, 1)
+    assert len(draw_rows(30, 30, generator()).unique()) == 30
+    many = draw_rows(30, 100, generator())
+    assert many.shape == (100,)
+    assert (many.min(), many.max()) == (0, 29)
 
 
 def test_fewer_latents_than_entries_still_start():
