@@ -102,31 +102,35 @@ class Balancer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Balance gradients float [B, ...], by name, of losses that are means over the B items.
 
-        With several processes, each brings its own items. The results are those of one process
-        with all items: *add up* what they give in the parameters, rather than average it.
+        With several processes, each brings its own items, and as many as it likes. The results are
+        those of one process with all items: *add up* what they give in the parameters, rather than
+        average it.
 
         Returns:
             The balanced gradient, float [B, ...], and the loss that was in effect.
+
+        Raises:
+            FloatingPointError: if a gradient is not finite in any process; in all of them, and
+                before anything is changed.
         """
         self._check(losses)
         if item_weights is not None and not self.equalize_items:
             raise ValueError("item_weights needs equalize_items=True")
+        norms = {name: value.float().flatten(1).norm(dim=1) for name, value in gradients.items()}
+        part, averages = self._averages(norms)
         share = sum(self.weights[name] for name in losses)
         total = torch.zeros_like(next(iter(gradients.values())))
-        effective = total.new_zeros(())
+        effective = total.new_zeros((), dtype=torch.float32)
         for name, loss in losses.items():
-            gradient = gradients[name] / _world_size()  # of the mean over the items of all
-            norms = gradient.flatten(1).norm(dim=1)
-            average = self._update_average(name, norms)
             weight = self.weights[name]
             scale: Tensor | float = weight
             if self.balance:
-                scale = weight / share * self.total_norm / (self.epsilon + average)
+                scale = weight / share * self.total_norm / (self.epsilon + averages[name])
             if self.equalize_items:
-                gradient = self._equalize(gradient, norms, item_weights)
+                gradient = self._equalize(gradients[name] * part, norms[name] * part, item_weights)
                 total += gradient * (weight / share * self.total_norm)
             else:
-                total += gradient * scale
+                total += gradients[name] * part * scale
             effective = effective + scale * loss
         return total, effective
 
@@ -135,20 +139,33 @@ class Balancer(nn.Module):
         buffers = {name: self.get_buffer(f"norm_{name}") for name in self.weights}
         return {name: float(value[0] / value[1]) for name, value in buffers.items()}
 
-    def _update_average(self, name: str, norms: Tensor) -> Tensor:
-        state = self.get_buffer(f"norm_{name}")
-        sums = torch.stack([norms.sum(), norms.square().sum()])
-        count = len(norms) * _world_size()
-        total, squares = _summed(sums)
-        state.mul_(self.decay)
-        state[0] += total / count if self.per_item else squares.sqrt()
-        state[1] += 1
-        return state[0] / state[1]
+    def _averages(self, norms: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Move the averages by one step.
+
+        Args:
+            norms: float [B], by name, of the gradients of the mean over the B items.
+
+        Returns:
+            This process's part of all items, float [], by which its gradients are those of the
+            mean over all of them; and the averages.
+        """
+        own = len(next(iter(norms.values())))
+        sums = [torch.stack([n.sum(), n.square().sum() * own]) * own for n in norms.values()]
+        joined = _summed(torch.cat([*sums, sums[0].new_tensor([own])]))
+        items, sums = joined[-1], list(joined[:-1].view(-1, 2))
+        _check_finite(norms, joined)
+        for name, (total, squares) in zip(norms, sums, strict=True):
+            state = self.get_buffer(f"norm_{name}")
+            state.mul_(self.decay)
+            state[0] += total / items.square() if self.per_item else squares.sqrt() / items
+            state[1] += 1
+        states = {name: self.get_buffer(f"norm_{name}") for name in norms}
+        return own / items, {name: state[0] / state[1] for name, state in states.items()}
 
     def _equalize(self, gradient: Tensor, norms: Tensor, item_weights: Tensor | None) -> Tensor:
         weights = torch.ones_like(norms) if item_weights is None else item_weights.to(norms)
-        mean = _summed(weights.mean()) / _world_size()
-        factors = weights / mean / (self.epsilon + norms)
+        total, count = _summed(torch.stack([weights.sum(), weights.new_tensor(len(weights))]))
+        factors = weights / (total / count) / (self.epsilon + norms)
         return gradient * factors.view(-1, *[1] * (gradient.ndim - 1))
 
     def _check(self, losses: Mapping[str, Tensor]) -> None:
@@ -160,12 +177,25 @@ class Balancer(nn.Module):
             )
 
 
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
 def _summed(value: Tensor) -> Tensor:
-    """Add up over the processes, all of which bring equally many items."""
-    if _world_size() > 1:
+    """Add up over the processes."""
+    if dist.is_available() and dist.is_initialized():
         dist.all_reduce(value)
     return value
+
+
+def _check_finite(norms: Mapping[str, Tensor], joined: Tensor) -> None:
+    """Raise if a gradient of any process is not finite; ``joined`` is the same in all of them."""
+    if joined.isfinite().all():
+        return
+    found = {
+        name: (~value.isfinite()).nonzero()[:, 0].tolist()
+        for name, value in norms.items()
+        if not value.isfinite().all()
+    }
+    here = "; ".join(f"{name!r} in item(s) {items}" for name, items in found.items())
+    raise FloatingPointError(
+        f"gradient of a loss is NaN, infinite or too large to square: {here or 'on another rank'}. "
+        "Nothing was updated. Look for such samples in the batch, lower the learning rate or clip "
+        "gradients"
+    )
