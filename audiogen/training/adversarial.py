@@ -1,6 +1,7 @@
 """The adversarial half of codec training: a discriminator, its optimizer, and when it plays."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +12,22 @@ from audiogen.codec.losses import (
     hinge_discriminator_loss,
     hinge_generator_loss,
 )
+from audiogen.training.precision import floats, full_precision
 from audiogen.training.recording import average_gradients
 
 
 class Adversarial(nn.Module):
     """Trains the discriminator and gives the generator its two losses.
 
+    Under autocast the discriminator's convolutions run in sixteen bits; its spectrograms, the
+    losses and the optimizer stay in float32.
+
     Args:
         discriminator: waveform [B, C, T] -> logits and feature maps, a list over scales each.
         optimizer: makes the discriminator's optimizer from its parameters.
         start: update of the generator from which on the discriminator plays.
-        every: the discriminator learns at every so many updates of the generator.
+        every: the discriminator learns at every so many updates of the generator; 1.5 is two of
+            three. (The reference draws, with probability 1 / every.)
     """
 
     def __init__(
@@ -30,10 +36,10 @@ class Adversarial(nn.Module):
         discriminator: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         start: int = 0,
-        every: int = 1,
+        every: float = 1,
     ) -> None:
         super().__init__()
-        if start < 0 or every < 1:
+        if start < 0 or not every >= 1:
             raise ValueError(
                 f"start must be at least 0 and every at least 1, got start {start}, every {every}"
             )
@@ -48,18 +54,23 @@ class Adversarial(nn.Module):
 
     def learns(self, update: int) -> bool:
         """Whether the discriminator learns at this update."""
-        return self.plays(update) and (update - self.start) % self.every == 0
+        played = update - self.start
+        turns = math.ceil(played / self.every), math.ceil((played + 1) / self.every)
+        return self.plays(update) and turns[1] > turns[0]
 
-    def train_discriminator(self, real: Tensor, fake: Tensor, optimizer: Optimizer) -> Tensor:
-        """Take one step on float [B, C, T] waveforms; return the hinge loss, float []."""
+    def train_discriminator(
+        self, real: Sequence[Tensor], fake: Sequence[Tensor], optimizer: Optimizer
+    ) -> Tensor:
+        """Take one step on the parts of a batch, each [b, C, T]; return the loss, float []."""
         optimizer.zero_grad()
-        real_logits, _ = self.discriminator(real)
-        fake_logits, _ = self.discriminator(fake.detach())
-        loss = hinge_discriminator_loss(real_logits, fake_logits)
-        loss.backward()
+        losses = []
+        for pair in zip(real, fake, strict=True):
+            loss = self._discriminator_loss(*pair) / len(real)
+            loss.backward()
+            losses.append(loss.detach())
         average_gradients(self.discriminator.parameters())
         optimizer.step()
-        return loss.detach()
+        return torch.stack(losses).sum()
 
     def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return ``adversarial`` and ``feature``, float []; the discriminator gets no gradient."""
@@ -70,7 +81,23 @@ class Adversarial(nn.Module):
             fake_logits, fake_features = self.discriminator(fake)
         finally:
             self.discriminator.requires_grad_(True)
-        return {
-            "adversarial": hinge_generator_loss(fake_logits),
-            "feature": feature_matching_loss(fake_features, real_features),
-        }
+        with full_precision(real):
+            return {
+                "adversarial": hinge_generator_loss(floats(fake_logits)),
+                "feature": feature_matching_loss(
+                    [floats(maps) for maps in fake_features],
+                    [floats(maps) for maps in real_features],
+                ),
+            }
+
+    def losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return all three losses, float [], to look at: nobody learns from them."""
+        with torch.no_grad():
+            values = {"discriminator": self._discriminator_loss(real, fake)}
+            return values | self.generator_losses(real, fake)
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        real_logits, _ = self.discriminator(real)
+        fake_logits, _ = self.discriminator(fake.detach())
+        with full_precision(real):
+            return hinge_discriminator_loss(floats(real_logits), floats(fake_logits))

@@ -1,7 +1,8 @@
 """Codec training: reconstruction with balanced gradients, and an optional discriminator."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,15 @@ from torch.optim import Optimizer
 
 from audiogen.checkpoint import save_codec
 from audiogen.codec.balancer import Balancer
-from audiogen.codec.health import code_statistics, count_codes
 from audiogen.codec.losses import level_pair
 from audiogen.codec.model import Codec, CodecOutput
+from audiogen.training.accumulation import balance, split_batch
 from audiogen.training.adversarial import Adversarial
+from audiogen.training.codec_health import CodebookWatch, Score, scores
+from audiogen.training.precision import check_precision, full_precision
+from audiogen.training.ranks import average_buffers, gather_items, world_size
 from audiogen.training.recording import RecordingModule, average_gradients, clip_gradients
+from audiogen.training.regions import compile_regions
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
 
 
@@ -22,16 +27,29 @@ class CodecModule(RecordingModule):
 
     The discriminator's optimizer is stepped without Lightning's wrapper, so that everything that
     counts steps (max_steps, logs, checkpoints, bar) counts updates of the generator, with a
-    discriminator or without one.
+    discriminator or without one. A batch is what a process brings to one update; however it is cut
+    into parts (``accumulate``) and dealt to processes, the update is that of all items together.
+
+    Under ``bf16-mixed`` the convolutions and LSTMs of codec and discriminator run in bfloat16;
+    quantizer, spectra, losses, balanced gradients and optimizers stay in float32.
 
     Args:
-        codec: the model.
+        codec: the model. With ``codec.paper_exact``, processes average gradients and buffers as
+            the reference does, and the balancer starts anew at every resume.
         optimizer: makes the optimizer of the codec from its parameters.
         losses: by name, modules (output, target) -> float [] on waveforms [B, C, T].
         balancer: weights of all losses by name, "adversarial" and "feature" included.
         adversarial: the discriminator's part, or None.
+        metrics: by name, (reference, generated) -> float [B], measured in validation only.
         schedule: update -> factor on all learning rates.
         commitment_weight: of the pull of latents to their entries, outside the balancer.
+        balanced_items: the balancer gives every item a gradient of one size, so their sum grows
+            with the batch, and the commitment, a mean, does not. This scales the sum to that of so
+            many items, whatever the batch; None leaves it. The published training had 8, the batch
+            of each process, between which it took the mean.
+        accumulate: parts a batch is cut into, one after the other in memory; the codec runs once
+            more per part for it.
+        compile: "regions" compiles encoder, decoder and discriminator, "none" nothing.
         warmup_steps: first updates without quantization; then k-means starts the codebooks.
         kmeans_items: training items whose latents k-means sees.
         level_floor: compare at equal loudness: both signals are scaled to an RMS of 1 for the
@@ -49,8 +67,12 @@ class CodecModule(RecordingModule):
         losses: Mapping[str, nn.Module],
         balancer: Balancer,
         adversarial: Adversarial | None = None,
+        metrics: Mapping[str, Score] | None = None,
         schedule: Schedule = constant,
         commitment_weight: float = 1.0,
+        balanced_items: int | None = None,
+        accumulate: int = 1,
+        compile: Literal["none", "regions"] = "none",  # noqa: A002  # what torch calls it
         warmup_steps: int = 0,
         kmeans_items: int = 64,
         gradient_clip: float | None = None,
@@ -58,20 +80,26 @@ class CodecModule(RecordingModule):
         item_weight_power: float = 0.5,
     ) -> None:
         super().__init__()
+        _check(codec, balancer, accumulate=accumulate, balanced_items=balanced_items)
         self.automatic_optimization = False
-        self.codec = codec
+        self.codec = codec.train()  # a pretrained one comes in eval mode, which does not learn
         self.losses = nn.ModuleDict(losses)
         self.balancer = balancer
         self.adversarial = adversarial
+        self.metrics = dict(metrics or {})
         self.make_optimizer = optimizer
         self.schedule = schedule
         self.commitment_weight = commitment_weight
+        self.balanced_items = balanced_items
+        self.accumulate = accumulate
         self.warmup_steps = warmup_steps
         self.average_after = warmup_steps
         self.kmeans_items = kmeans_items
         self.gradient_clip = gradient_clip
         self.level_floor = level_floor
         self.item_weight_power = item_weight_power
+        self._watch = CodebookWatch()
+        compile_regions(codec, adversarial, mode=compile)
 
     @property
     def averaged(self) -> nn.Module:
@@ -87,7 +115,8 @@ class CodecModule(RecordingModule):
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Refuse a run that would end before its codebooks exist."""
+        """Refuse a run that cannot be: of another precision, or without codebooks at its end."""
+        check_precision(str(self.trainer.precision))
         if 0 <= self.trainer.max_steps <= self.warmup_steps:
             raise ValueError(
                 f"trainer.max_steps ({self.trainer.max_steps}) must be greater than "
@@ -96,99 +125,137 @@ class CodecModule(RecordingModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update the discriminator if it is its turn, then the codec."""
-        target = batch["waveform"]
-        self._set_quantizer()
-        output = self.codec(target)
-        values = self._train_discriminator(target, output.waveform)
-        # The losses end at a leaf: their balanced gradient is collected there, and one backward
-        # pass takes it and the commitment through the codec.
-        leaf = output.waveform.detach().requires_grad_()
-        losses = self._reconstruction(leaf, target) | self._adversarial(leaf, target)
-        self.balancer.backward(losses, leaf, item_weights=self._weights(target))
-        values |= self._update_codec(output, leaf.grad)
-        values["loss"] = self._weighted(losses)
+        targets = split_batch(batch["waveform"], self.accumulate)
+        self._set_quantizer(targets)
+        with self.codec.quantizer.one_step():
+            outputs = self._outputs(targets)
+            fakes = [output.waveform.detach().float() for output in outputs]
+            values = self._train_discriminator(targets, fakes)
+            gradients, losses, effective = balance(
+                self.balancer,
+                self._losses,
+                fakes,
+                targets,
+                item_weights=self._weights(batch["waveform"]),
+            )
+            values |= self._update_codec(targets, outputs, gradients)
+        values |= {"loss": self._weighted(losses), "balanced": effective}
         self.finish_update(values | losses)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Measure every reconstruction loss, and how evenly codes are used."""
+        """Measure every loss and metric, and how evenly codes are used."""
         target = batch["waveform"]
         output = self.codec(target)
-        losses = self._reconstruction(output.waveform, target)
-        values = {"loss": self._weighted(losses), **losses}
-        rms = [sound.square().mean().sqrt() for sound in (output.waveform, target)]
-        values["rms_ratio"] = rms[0] / (rms[1] + 1e-8)
+        waveform = output.waveform.float()
+        with full_precision(target):
+            losses = self._reconstruction(waveform, target)
+            values = {"loss": self._weighted(losses), **losses}
+            rms = [sound.square().mean().sqrt() for sound in (waveform, target)]
+            values["rms_ratio"] = rms[0] / (rms[1] + 1e-8)
+            for name, (value, count) in scores(self.metrics, target, waveform).items():
+                self.add_validation({name: value}, weight=count)
+        if self.adversarial is not None and self.adversarial.plays(self.updates):
+            values |= self.adversarial.losses(target, waveform)
         self.add_validation(values, weight=len(target))
         if not self.codec.quantizer.bypass:
-            self._counts += count_codes(output.codes, self.codec.codebook_size)
+            self._watch.count(output.codes, self.codec.codebook_size)
 
     def on_validation_epoch_start(self) -> None:
         """Count codes anew."""
-        shape = (self.codec.num_codebooks, self.codec.codebook_size)
-        self._counts = torch.zeros(shape, device=self.device)
+        self._watch.begin(self.codec)
 
     def on_validation_epoch_end(self) -> None:
-        """Add the perplexities of all codes of the validation, then write."""
-        counts = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
+        """Add the statistics of all codes of the validation, then write."""
+        counts = self.trainer.strategy.reduce(self._watch.counts, reduce_op="sum")
         if counts.sum() > 0:
-            perplexities = code_statistics(counts)["perplexity"]
-            values = {f"perplexity_{k}": value for k, value in enumerate(perplexities)}
-            self.add_validation(values, weight=1)
+            self.add_validation(self._watch.statistics(counts), weight=1)
         super().on_validation_epoch_end()
 
     def extra_values(self) -> dict[str, float]:
-        """Return learning rate, and perplexity, usage and restarts of every codebook."""
+        """Return the learning rate, and the health of every codebook."""
         values = {"train/learning_rate": self._raw_optimizers()[0].param_groups[0]["lr"]}
         if not self.codec.quantizer.bypass:
-            for name, per_codebook in self.codec.quantizer.usage().items():
-                for k, value in enumerate(per_codebook.tolist()):
-                    values[f"codebooks/{name}_{k}"] = value
+            values |= self._watch.health(self.codec)
         return values
 
     def on_train_start(self) -> None:
         """Set the quantizer for the update to come, before a validation may look at it."""
         super().on_train_start()
-        self._set_quantizer()
+        self._set_quantizer(())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the entries that the drift of codebooks is measured from."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["codebooks"] = self._watch.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what was saved; the reference forgets its balancer."""
+        super().on_load_checkpoint(checkpoint)
+        self._watch.restore(checkpoint.get("codebooks"))
+        if self.codec.quantizer.paper_exact:
+            state = checkpoint["state_dict"]
+            for name in [name for name in state if name.startswith("balancer.")]:
+                state[name] = torch.zeros_like(state[name])
 
     def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
         """Write the codec as a model folder."""
         self.codec.quantizer.bypass = False
         save_codec(self.codec.cpu().eval(), folder, card=card)
 
-    def _set_quantizer(self) -> None:
-        """Pass latents through during the warm-up; at its end start the codebooks."""
+    def _set_quantizer(self, targets: Sequence[Tensor]) -> None:
+        """Pass latents through during the warm-up; then start the codebooks, if it takes more.
+
+        A batch in one part needs no start here: the quantizer's own sees all of it.
+        """
         quantizer = self.codec.quantizer
         quantizer.bypass = self.updates < self.warmup_steps
         started = all(codebook.is_inited for codebook in quantizer.codebooks)
-        if self.warmup_steps and self.updates == self.warmup_steps and not started:
-            quantizer.start(self._kmeans_latents())
+        if started or quantizer.bypass:
+            return
+        if self.warmup_steps and self.updates == self.warmup_steps:
+            quantizer.start(self._first_latents())
+        elif len(targets) > 1:
+            quantizer.start(gather_items(self._latents(targets)))
+
+    def _first_latents(self) -> Tensor:
+        """Encode the first items of the training data, float [b, D, T] of as many as there are."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = data.first_batches(self.kmeans_items)
+        return self._latents(batch["waveform"].to(self.device) for batch in batches)
 
     @torch.no_grad()
-    def _kmeans_latents(self) -> Tensor:
-        """Encode the first items of the training data, float [1, D, M]."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        latents = []
-        for batch in data.first_batches(self.kmeans_items):
-            encoded, _ = self.codec.encode_latents(batch["waveform"].to(self.device))
-            latents.append(encoded.transpose(0, 1).flatten(1))
-        return torch.cat(latents, dim=1)[None]
+    def _latents(self, waveforms: Iterable[Tensor]) -> Tensor:
+        return torch.cat([self.codec.encode_latents(waveform)[0] for waveform in waveforms])
 
-    def _train_discriminator(self, target: Tensor, output: Tensor) -> dict[str, Tensor]:
+    def _outputs(self, targets: Sequence[Tensor]) -> list[CodecOutput]:
+        """Run the codec; without graph if there are parts, whose graphs follow one by one.
+
+        The balancer and the discriminator have to see all parts before the codec learns of one.
+        """
+        with torch.set_grad_enabled(len(targets) == 1):
+            return [self.codec(target) for target in targets]
+
+    def _train_discriminator(
+        self, targets: Sequence[Tensor], outputs: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
         if self.adversarial is None or not self.adversarial.learns(self.updates):
             return {}
         optimizer = self._raw_optimizers()[1]
         set_learning_rate(optimizer, self.schedule(self.updates))
-        loss = self.adversarial.train_discriminator(target, output, optimizer)
+        loss = self.adversarial.train_discriminator(targets, outputs, optimizer)
         return {"discriminator": loss}
+
+    def _losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        with full_precision(target):
+            losses = self._reconstruction(output, target)
+        if self.adversarial is None or not self.adversarial.plays(self.updates):
+            return losses
+        return losses | self.adversarial.generator_losses(target, output)
 
     def _reconstruction(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         if self.level_floor is not None:
             output, target = level_pair(output, target, min_rms=self.level_floor)
         return {name: loss(output, target) for name, loss in self.losses.items()}
-
-    def _adversarial(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        if self.adversarial is None or not self.adversarial.plays(self.updates):
-            return {}
-        return self.adversarial.generator_losses(target, output)
 
     def _weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Mean of the reconstruction losses by weight: one number for training and validation.
@@ -205,22 +272,63 @@ class CodecModule(RecordingModule):
             return None
         return target.square().mean(dim=(1, 2)).pow(self.item_weight_power / 2)
 
-    def _update_codec(self, output: CodecOutput, gradient: Tensor | None) -> dict[str, Tensor]:
-        """Take one step from the gradient of the losses at the output, and the commitment."""
+    def _update_codec(
+        self,
+        targets: Sequence[Tensor],
+        outputs: Sequence[CodecOutput],
+        gradients: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """Take one step from the gradients of the losses at the outputs, and the commitment."""
         optimizer = self.optimizers()
         optimizer = optimizer[0] if isinstance(optimizer, list) else optimizer
         optimizer.zero_grad()
-        roots: list[tuple[Tensor, Tensor | None]] = [(output.waveform, gradient)]
-        if output.commitment_loss.requires_grad:  # not while the quantizer is passed by
-            roots.append((output.commitment_loss * self.commitment_weight, None))
-        torch.autograd.backward([root for root, _ in roots], [g for _, g in roots])
+        scale = self._balanced_scale(sum(map(len, targets)))
+        commitments = []
+        for target, output, gradient in zip(targets, outputs, gradients, strict=True):
+            again = output if len(targets) == 1 else self.codec(target)
+            commitment = again.commitment_loss / len(targets)
+            _backward(again.waveform, gradient * scale, commitment * self.commitment_weight)
+            commitments.append(commitment.detach())
         parameters = list(self.codec.parameters())
         average_gradients(parameters)
+        if self.codec.quantizer.paper_exact:
+            average_buffers(self.codec)
         norm = clip_gradients(parameters, self.gradient_clip)
         set_learning_rate(self._raw_optimizers()[0], self.schedule(self.updates))
         optimizer.step()
-        return {"commitment": output.commitment_loss, "gradient_norm": norm}
+        return {"commitment": torch.stack(commitments).sum(), "gradient_norm": norm}
+
+    def _balanced_scale(self, items: int) -> float:
+        """Factor on a balanced gradient: processes average what the balancer wants added up."""
+        if self.balanced_items is not None:
+            return self.balanced_items / items
+        per_process = self.codec.quantizer.paper_exact and self.balancer.balance
+        return 1.0 if per_process else float(world_size())
 
     def _raw_optimizers(self) -> list[Optimizer]:
         raw = self.optimizers(use_pl_optimizer=False)
         return raw if isinstance(raw, list) else [raw]
+
+
+def _backward(waveform: Tensor, gradient: Tensor, commitment: Tensor) -> None:
+    """Take a gradient at the waveform and the commitment through the codec in one pass."""
+    roots: list[tuple[Tensor, Tensor | None]] = [(waveform, gradient.to(waveform.dtype))]
+    if commitment.requires_grad:  # not while the quantizer is passed by
+        roots.append((commitment, None))
+    torch.autograd.backward([root for root, _ in roots], [g for _, g in roots])
+
+
+def _check(
+    codec: Codec, balancer: Balancer, *, accumulate: int, balanced_items: int | None
+) -> None:
+    if accumulate < 1 or (balanced_items is not None and balanced_items < 1):
+        raise ValueError(
+            "accumulate and balanced_items must be at least 1, got "
+            f"{accumulate} and {balanced_items}"
+        )
+    if balanced_items is not None and not balancer.balance:
+        raise ValueError("balanced_items needs a balancer with balance=True: others have no unit")
+    if codec.quantizer.paper_exact and accumulate > 1:
+        raise ValueError(
+            f"paper_exact takes batches whole, as the reference did: got accumulate {accumulate}"
+        )

@@ -9,6 +9,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from audiogen.training.ranks import names_of_all
+
 
 class Means:
     """Running means of named scalars, kept on the device until somebody asks."""
@@ -52,7 +54,7 @@ class RecordingModule(LightningModule):
     """A module that counts its updates and writes ``train/`` and ``val/`` values to all loggers.
 
     The step of every row is the number of finished generator updates, whatever Lightning counts.
-    Rows of the training hold means since the last row; on several ranks, those of the first.
+    Rows of the training hold means since the last row, over all ranks.
     """
 
     average_after = 0  # updates before which averaging weights makes no sense
@@ -71,6 +73,8 @@ class RecordingModule(LightningModule):
         self._train.add(values)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.updates % every == 0:
+            if self.trainer.world_size > 1:
+                self._train.restore(self._summed_over_ranks(self._train.totals()))
             means = self._train.pop()
             self._require_finite(means.get("loss", 0.0))
             self.shown = {"loss": means["loss"]} if "loss" in means else {}
@@ -127,9 +131,12 @@ class RecordingModule(LightningModule):
     def _summed_over_ranks(
         self, totals: Mapping[str, tuple[Tensor, float]]
     ) -> dict[str, tuple[Tensor, float]]:
-        pairs = torch.tensor([[float(s), w] for s, w in totals.values()], dtype=torch.float64)
+        """Add up sums and weights; a rank may lack names, if its share held nothing to measure."""
+        names = names_of_all(list(totals))
+        own = [totals.get(name, (torch.zeros(()), 0.0)) for name in names]
+        pairs = torch.tensor([[float(s), w] for s, w in own], dtype=torch.float64)
         pairs = self.trainer.strategy.reduce(pairs.to(self.device), reduce_op="sum")
-        return {name: (pair[0], float(pair[1])) for name, pair in zip(totals, pairs, strict=True)}
+        return {name: (pair[0], float(pair[1])) for name, pair in zip(names, pairs, strict=True)}
 
     def _speed(self) -> dict[str, float]:
         now = time.perf_counter()

@@ -171,7 +171,8 @@ def test_discriminator_learns_to_tell_and_the_codec_gets_nothing_of_it():
     adversarial = make_adversarial()
     optimizer = torch.optim.Adam(adversarial.parameters(), lr=0.01)
     real, fake = torch.randn(4, 1, 200), torch.randn(4, 1, 200, requires_grad=True) * 0.1
-    losses = [adversarial.train_discriminator(real, fake, optimizer).item() for _ in range(30)]
+    parts = [real], [fake]
+    losses = [adversarial.train_discriminator(*parts, optimizer).item() for _ in range(30)]
     assert losses[-1] < 0.5 * losses[0]
     assert fake.grad_fn is not None
 

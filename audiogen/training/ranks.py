@@ -1,0 +1,41 @@
+"""What the processes of a training join: batches, buffers, names."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """Count the processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather_items(values: Tensor) -> Tensor:
+    """Join float [b, ...] of all processes to [B, ...], in the order their items were dealt in."""
+    if world_size() == 1:
+        return values
+    parts = [torch.empty_like(values) for _ in range(world_size())]
+    dist.all_gather(parts, values.contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+@torch.no_grad()
+def average_buffers(module: nn.Module) -> None:
+    """Replace every floating-point buffer by its mean over the processes."""
+    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+    if world_size() == 1 or not buffers:
+        return
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    for buffer, mean in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(mean.view_as(buffer))
+
+
+def names_of_all(names: list[str]) -> list[str]:
+    """Return the names that any process has, in one order."""
+    if world_size() == 1:
+        return names
+    found: list[list[str]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(found, names)
+    return list(dict.fromkeys(name for part in found for name in part))
