@@ -151,6 +151,29 @@ def test_impossible_settings_are_refused(build, message):
         build()
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+def test_a_gradient_that_is_not_finite_is_an_error_before_anything_moves(value):
+    """1e30 is finite, but its norm is not: dividing by that would silently drop the loss."""
+    balancer = Balancer({"good": 1.0, "bad": 1.0})
+    weight = torch.ones(3, 4, requires_grad=True)
+    y = weight * 2
+    factor = torch.ones(3, 4)
+    factor[2, 1] = value
+    with pytest.raises(FloatingPointError, match=r"'bad' in item\(s\) \[2\].*Nothing was updated"):
+        balancer.backward({"good": y.sum(), "bad": (y * factor).sum()}, y)
+    assert weight.grad is None
+    assert all(buffer.tolist() == [0, 0] for buffer in balancer.buffers())
+
+
+def test_an_output_in_sixteen_bits_is_measured_in_thirty_two():
+    """Twenty thousand squares, summed in bfloat16, would stop growing long before the end."""
+    y = torch.zeros(1, 20000, dtype=torch.bfloat16, requires_grad=True)
+    balancer = Balancer({"a": 1.0})
+    balancer.backward({"a": (y.float() * 0.1).sum()}, y)
+    expected = torch.tensor(0.1).bfloat16().item() * math.sqrt(20000)
+    assert balancer.average_norms()["a"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_unknown_losses_are_refused():
     y = torch.ones(1, 1, requires_grad=True)
     balancer = Balancer({"a": 1.0})

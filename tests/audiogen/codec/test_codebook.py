@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import Tensor
@@ -185,54 +182,3 @@ def test_threshold_units():
     assert restarts(1.0, "count") == 0
     assert restarts(2.0, "count") == 1
     assert restarts(4.0, "count") == 2
-
-
-LEARN = """
-import torch
-from audiogen.codec.quantizer import ResidualVectorQuantizer
-
-def learn(rank, world):
-    latents = torch.randn(4, 3, 10, generator=torch.Generator().manual_seed(5))[rank::world]
-    settings = {"dim": 3, "num_codebooks": 2, "codebook_size": 4, "decay": 0.5}
-    rvq = ResidualVectorQuantizer(**settings, kmeans_init=False, dead_code_threshold=0.0)
-    for book in rvq.codebooks:  # no history: an average over ranks is then one over the batch
-        book.cluster_size.zero_()
-        book.embed_avg.zero_()
-    rvq(latents)
-    restarting = ResidualVectorQuantizer(**settings, kmeans_iters=2, dead_code_threshold=0.9)
-    for _ in range(4):
-        restarting(latents)
-    return rvq.state_dict(), restarting.state_dict()
-"""
-RANK = f"""
-import sys
-import torch.distributed as dist
-{LEARN}
-rank, store = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
-torch.save(learn(rank, 2), store + sys.argv[1])
-dist.destroy_process_group()
-"""
-
-
-def test_processes_learn_one_codebook(tmp_path):
-    """Two processes with half the batch each end with the entries of one with the whole batch."""
-    store = str(tmp_path / "store")
-    ranks = [subprocess.Popen([sys.executable, "-c", RANK, str(rank), store]) for rank in (0, 1)]
-    names: dict = {}
-    exec(LEARN, names)
-    alone, alone_restarting = names["learn"](0, 1)
-    assert [process.wait(timeout=120) for process in ranks] == [0, 0]
-    (first, first_restarting), (second, second_restarting) = (
-        torch.load(f"{store}{rank}", weights_only=True) for rank in (0, 1)
-    )
-    for k in range(2):
-        entries = f"codebooks.{k}.embed"
-        torch.testing.assert_close(first[entries], alone[entries], rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(first[entries], second[entries], rtol=0, atol=0)
-        counts = f"codebooks.{k}.cluster_size"
-        torch.testing.assert_close(first[counts], alone[counts])
-    for name, value in first_restarting.items():
-        torch.testing.assert_close(value, second_restarting[name], rtol=0, atol=0)
-        torch.testing.assert_close(value, alone_restarting[name], rtol=1e-5, atol=1e-6)
-    assert first_restarting["restarts"].sum() > 0
