@@ -5,15 +5,17 @@ Source of the geometry: EnCodec (arXiv:2210.13438), section 3.1.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+from audiogen.codec.kept import Kept, may_keep, sources
 
 Norm = Literal["none", "weight_norm", "spectral_norm", "time_group_norm"]
 PadMode = Literal["constant", "reflect", "replicate"]
@@ -61,7 +63,24 @@ def _normalize(conv: nn.Module, norm: str) -> None:
         spectral_norm(conv)
 
 
-class PaddedConv1d(nn.Module):
+class _KeepsWeight(nn.Module):
+    """Keeps what the weight of ``conv`` is computed to, in eval mode without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept = Kept()
+
+    def train(self, mode: bool = True) -> Self:
+        """Free the kept weight."""
+        self._kept.forget()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._kept.forget()
+        return cast(Self, super()._apply(fn, recurse))
+
+
+class PaddedConv1d(_KeepsWeight):
     """Convolution of float [B, C, T] to [B, C', ceil(T / stride)]."""
 
     def __init__(
@@ -108,11 +127,16 @@ class PaddedConv1d(nn.Module):
 
     def convolve(self, x: Tensor, *, padding: int = 0) -> Tensor:
         """Convolve float [B, C, T], already padded; ``padding`` adds zeros to both ends."""
-        weight, bias = self.conv.weight, self.conv.bias
+        weight, bias = self._weight(), self.conv.bias
         return F.conv1d(x, weight, bias, self.stride, padding, self.dilation)
 
+    def _weight(self) -> Tensor:
+        if parametrize.is_parametrized(self.conv, "weight") and may_keep(self.conv):
+            return self._kept.get(sources(self.conv), lambda: self.conv.weight)
+        return self.conv.weight
 
-class PaddedConvTranspose1d(nn.Module):
+
+class PaddedConvTranspose1d(_KeepsWeight):
     """Transposed convolution of float [B, C, T] to [B, C', T * stride]; its kernel is 2 * stride.
 
     ``trim_right_ratio`` is the share of the surplus cut from the right end; only a causal
@@ -155,8 +179,24 @@ class PaddedConvTranspose1d(nn.Module):
         return y[..., left : y.shape[-1] - right]
 
     def convolve(self, x: Tensor, *, trim: int = 0) -> Tensor:
-        """Convolve float [B, C, T] to [B, C', (T + 1) * stride - 2 * trim]."""
-        return F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, trim)
+        """Convolve float [B, C, T] to [B, C', (T + 1) * stride - 2 * trim].
+
+        On a CPU, a convolution of kernel 2 gives the ``stride`` samples of a step as channels,
+        because a sample hears two inputs: torch's transposed convolution is slower there.
+        """
+        if x.device.type != "cpu":
+            return F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, trim)
+        keep = may_keep(self.conv)
+        weight = self._kept.get(sources(self.conv), self._phases) if keep else self._phases()
+        bias = None if self.conv.bias is None else self.conv.bias.repeat_interleave(self.stride)
+        y = F.conv1d(x, weight, bias, padding=1).unflatten(1, (-1, self.stride))
+        y = y.transpose(2, 3).flatten(2)
+        return y[..., trim : y.shape[-1] - trim]
+
+    def _phases(self) -> Tensor:
+        """Weight [C, C', 2 * stride] as that of a convolution, [C' * stride, C, 2]."""
+        halves = self.conv.weight.unflatten(2, (2, self.stride)).flip(2)
+        return halves.permute(1, 3, 0, 2).flatten(0, 1)
 
 
 def scale_weights(module: PaddedConv1d | PaddedConvTranspose1d, *, gain: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from audiogen.codec.conv import ConvStyle, PaddedConv1d, PaddedConvTranspose1d, scale_weights
+from audiogen.codec.tiles import decode_in_tiles, encode_in_tiles, may_tile
 
 # What torch.nn has that sees one sample at a time, by its name there, in any case: "LeakyReLU".
 POINTWISE = (
@@ -184,6 +185,8 @@ class Encoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode float [B, C, T] to [B, D, ceil(T / hop)]."""
+        if may_tile(self, waveform):
+            return encode_in_tiles(list(self.layers), waveform)
         return self.layers(waveform)
 
 
@@ -214,6 +217,8 @@ class Decoder(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Decode float [B, D, T] to [B, C, T * hop]."""
+        if may_tile(self, latents):
+            return decode_in_tiles(list(self.layers), latents)
         return self.layers(latents)
 
 

@@ -1,0 +1,84 @@
+"""Weights that are computed from others, kept for as long as those stay what they were.
+
+Weight norm makes a convolution's weight from a direction and a length at every call. In
+evaluation nothing changes between two calls, so the result is kept beside the module: not in its
+state dict, not in its copies, and never older than what it was made from.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+SAMPLES = 64  # values of each source that are compared, beside its version
+
+
+def sources(module: nn.Module) -> list[Tensor]:
+    """Return the tensors that ``module.weight`` is made from; the weight itself where it is one."""
+    if not parametrize.is_parametrized(module, "weight"):
+        return [module.get_parameter("weight")]
+    made = module.get_submodule("parametrizations.weight")
+    return [*made.parameters(), *made.buffers()]
+
+
+def may_keep(module: nn.Module) -> bool:
+    """Whether keeping pays and is safe: on the CPU, in eval mode, without gradients.
+
+    On a GPU the weight costs one small kernel, and a look at its values would wait for the device.
+    """
+    if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    return all(x.device.type == "cpu" and not x.is_inference() for x in sources(module))
+
+
+class Kept:
+    """One tensor made from others, made again when one of them changes.
+
+    Changes are seen by the version that torch counts at every in-place operation, by the place in
+    memory, and, for writes through ``.data`` that torch does not count, by a sample of the values.
+    """
+
+    def __init__(self) -> None:
+        self._value: Tensor | None = None
+        self._seen: list[_Trace] = []
+
+    def get(self, made_from: Sequence[Tensor], make: Callable[[], Tensor]) -> Tensor:
+        """Return what ``make`` returned when ``made_from`` was as it is now."""
+        known = self._value is not None and len(made_from) == len(self._seen)
+        if not known or not all(s.shows(t) for s, t in zip(self._seen, made_from, strict=True)):
+            self._value = make().detach()
+            self._seen = [_Trace.of(tensor) for tensor in made_from]
+        assert self._value is not None
+        return self._value
+
+    def forget(self) -> None:
+        """Free the memory."""
+        self._value, self._seen = None, []
+
+    def __getstate__(self) -> dict[str, object]:
+        """Copies and pickles begin empty."""
+        return {"_value": None, "_seen": []}
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    place: int
+    version: int
+    values: Tensor
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> "_Trace":
+        return cls(tensor.data_ptr(), tensor._version, _sample(tensor).clone())
+
+    def shows(self, tensor: Tensor) -> bool:
+        if tensor.data_ptr() != self.place or tensor._version != self.version:
+            return False
+        values = _sample(tensor)
+        return values.dtype == self.values.dtype and torch.equal(values, self.values)
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    flat = tensor.detach().reshape(-1)
+    return flat[:: max(1, flat.numel() // SAMPLES)]
