@@ -1,0 +1,250 @@
+"""Encode and decode sounds of any length, piece by piece, in constant memory.
+
+The pieces joined equal the whole. What is added up is the same; only the rounding of float32 may
+differ, since a convolution sums in another order for another length: by 1e-6 of the peak in a
+waveform, and in codes not at all, unless two entries are as near as that.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiogen.codec.model import Codec
+from audiogen.codec.stream_layers import stream_of
+
+PIECE = 1 << 15  # samples encoded or decoded at once where the caller leaves it open
+
+
+class _Stream:
+    """What both directions share: one batch, one end."""
+
+    codec: Codec
+
+    def __init__(self, codec: Codec, network: nn.Module, scale: Tensor | None) -> None:
+        if codec.renormalize and scale is None:
+            raise ValueError(
+                "a codec with renormalize=True divides by the loudness of the whole sound: pass "
+                "scale, as measure_scale or codec.encode gives it"
+            )
+        if scale is not None:
+            _check_scale(codec, scale)
+        self.codec = codec
+        self.scale = None if scale is None else scale.view(-1, 1, 1)
+        self.network = stream_of(network)
+        self.shape: tuple[int, ...] | None = None  # of a piece, less its length
+        self.begun = False
+        self.finished = False
+
+    def fork(self) -> Self:
+        """Return an independent copy at the same place; the weights are shared."""
+        shared = {id(module): module for module in self.codec.modules()}
+        return copy.deepcopy(self, shared)
+
+    def _next(self, piece: Tensor) -> None:
+        """Check that a piece fits those before it."""
+        if self.finished:
+            raise ValueError("this stream is finished: begin another one for another sound")
+        if self.shape is not None and tuple(piece.shape[:2]) != self.shape:
+            raise ValueError(
+                f"pieces of one stream have one shape but for their length: began with "
+                f"{list(self.shape)}, got {list(piece.shape[:2])}"
+            )
+        if self.scale is not None and len(self.scale) != len(piece):
+            raise ValueError(f"scale is for {len(self.scale)} items, the pieces have {len(piece)}")
+        self.shape = tuple(piece.shape[:2])
+        self.begun = self.begun or piece.shape[-1] > 0
+
+    def _end(self, what: str) -> None:
+        """Check that there was something, once."""
+        if self.finished:
+            raise ValueError("this stream is finished already")
+        if not self.begun:
+            raise ValueError(f"nothing was pushed: a sound has at least one {what}")
+        self.finished = True
+
+
+def _check_scale(codec: Codec, scale: Tensor) -> None:
+    if not codec.renormalize:
+        raise ValueError("this codec knows no scale (renormalize=False): leave it out")
+    if scale.ndim != 2 or scale.shape[1] != 1 or not (scale.isfinite() & (scale > 0)).all():
+        raise ValueError(
+            f"scale must be float [B, 1], finite and above 0, as codec.encode gives it; got "
+            f"{scale.tolist()}"
+        )
+
+
+def _with_content(piece: Tensor) -> Tensor:
+    """A piece as the checks of a codec take it: an empty one with a zero behind it."""
+    return F.pad(piece, (0, 1)) if piece.shape[-1:] == (0,) else piece
+
+
+class StreamingEncoder(_Stream):
+    """Encoder of a `Codec` for a waveform that is still arriving.
+
+    All codes joined equal ``codec.encode(whole)``. A frame is given as soon as it is certain: by
+    the push that brings sample ``(frame + 1) * codec.hop_length + latency``. With
+    pad_mode="reflect" the first frames also wait for the samples that their padding repeats.
+
+    Args:
+        codec: its norm must not be "time_group_norm", which averages over the whole.
+        scale: float [B, 1], for a codec with renormalize=True; see `measure_scale`.
+    """
+
+    def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
+        super().__init__(codec, codec.encoder.layers, scale)
+        self.num_codebooks = codec.num_codebooks
+
+    @property
+    def latency(self) -> int:
+        """Samples behind the end of a frame that its codes depend on; 0 for a causal codec."""
+        return int(self.network.wait)
+
+    @torch.no_grad()
+    def push(self, waveform: Tensor) -> Tensor:
+        """Add float [B, C, t], t of any size, 0 too; return codes int64 [B, K, f], f maybe 0."""
+        self.codec.check_waveform(_with_content(waveform))
+        self._next(waveform)
+        if self.scale is not None:
+            waveform = waveform / self.scale
+        return self._codes(self.network.push(waveform, last=False))
+
+    @torch.no_grad()
+    def finish(self) -> Tensor:
+        """Return the codes int64 [B, K, f] of what was waiting; nothing follows."""
+        self._end("sample")
+        assert self.shape is not None
+        weight = next(self.codec.encoder.parameters())
+        return self._codes(self.network.push(weight.new_zeros(*self.shape, 0), last=True))
+
+    def _codes(self, latents: Tensor) -> Tensor:
+        if self.codec.num_codebooks != self.num_codebooks:
+            raise ValueError(
+                f"the codec was set to {self.codec.num_codebooks} codebooks in the middle of a "
+                f"stream that began with {self.num_codebooks}"
+            )
+        if latents.shape[-1]:
+            return self.codec.quantizer.encode(latents)
+        shape = (len(latents), self.num_codebooks, 0)
+        return torch.zeros(shape, dtype=torch.int64, device=latents.device)
+
+
+class StreamingDecoder(_Stream):
+    """Decoder of a `Codec` for codes that are still arriving.
+
+    All pieces joined equal ``codec.decode(all codes)``. After n frames, the first
+    ``n * codec.hop_length - latency`` samples have been given. With pad_mode="reflect" the first
+    ones also wait for the frames that their padding repeats.
+
+    Args:
+        codec: its norm must not be "time_group_norm", which averages over the whole.
+        scale: float [B, 1], for a codec with renormalize=True: what encoding gave.
+    """
+
+    def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
+        super().__init__(codec, codec.decoder.layers, scale)
+
+    @property
+    def latency(self) -> int:
+        """Samples at the end of the newest frame that still depend on the frames behind it."""
+        return int(self.network.wait * self.codec.hop_length)
+
+    @torch.no_grad()
+    def push(self, codes: Tensor) -> Tensor:
+        """Add codes int64 [B, K, t], t of any size, 0 too; return float [B, C, n], n maybe 0."""
+        self.codec.check_codes(_with_content(codes))
+        self._next(codes)
+        if codes.shape[-1] == 0:
+            return self._sound(self.network.push(self._no_latents(len(codes)), last=False))
+        return self._sound(self.network.push(self.codec.quantizer.decode(codes), last=False))
+
+    @torch.no_grad()
+    def finish(self) -> Tensor:
+        """Return the samples float [B, C, n] that were waiting; nothing follows."""
+        self._end("frame")
+        assert self.shape is not None
+        return self._sound(self.network.push(self._no_latents(self.shape[0]), last=True))
+
+    def _no_latents(self, batch: int) -> Tensor:
+        weight = next(self.codec.decoder.parameters())
+        return weight.new_zeros(batch, self.codec.quantizer.dim, 0)
+
+    def _sound(self, waveform: Tensor) -> Tensor:
+        return waveform if self.scale is None else waveform * self.scale
+
+
+def encode_long(
+    codec: Codec,
+    waveform: Iterable[Tensor],
+    *,
+    scale: Tensor | None = None,
+    piece: int = PIECE,
+) -> Iterator[Tensor]:
+    """Encode a long waveform in constant memory, to what encoding it whole gives.
+
+    Args:
+        codec: see `StreamingEncoder`.
+        waveform: its pieces float [B, C, t] in order; a list of one is fine.
+        scale: float [B, 1], for a codec with renormalize=True; see `measure_scale`.
+        piece: samples that are encoded at once; a larger piece is cut.
+
+    Yields:
+        codes int64 [B, K, f], f at least 1.
+    """
+    stream = StreamingEncoder(codec, scale=scale)
+    for part in waveform:
+        for samples in part.split(piece, dim=-1):
+            codes = stream.push(samples)
+            if codes.shape[-1]:
+                yield codes
+    codes = stream.finish()
+    if codes.shape[-1]:
+        yield codes
+
+
+def decode_long(
+    codec: Codec,
+    codes: Iterable[Tensor],
+    *,
+    scale: Tensor | None = None,
+    piece: int = PIECE,
+) -> Iterator[Tensor]:
+    """Decode many codes in constant memory, to what decoding them whole gives.
+
+    Args:
+        codec: see `StreamingDecoder`.
+        codes: their pieces int64 [B, K, t] in order; a list of one is fine.
+        scale: float [B, 1], for a codec with renormalize=True: what encoding gave.
+        piece: samples that are decoded at once, rounded up to whole frames.
+
+    Yields:
+        waveform float [B, C, n], n at least 1, not trimmed to the length before encoding.
+    """
+    stream = StreamingDecoder(codec, scale=scale)
+    for part in codes:
+        for frames in part.split(-(-piece // codec.hop_length), dim=-1):
+            waveform = stream.push(frames)
+            if waveform.shape[-1]:
+                yield waveform
+    waveform = stream.finish()
+    if waveform.shape[-1]:
+        yield waveform
+
+
+def measure_scale(waveform: Iterable[Tensor]) -> Tensor:
+    """Return the scale float32 [B, 1] by which a codec with renormalize=True divides a waveform.
+
+    That of ``codec.encode`` up to rounding, from the pieces float [B, C, t] of the waveform.
+    """
+    squares: Tensor | None = None
+    count = 0
+    for part in waveform:
+        energy = part.mean(dim=1).double().square().sum(dim=-1, keepdim=True)
+        squares = energy if squares is None else squares + energy
+        count += part.shape[-1]
+    if squares is None or count == 0:
+        raise ValueError("there is no sample to measure the loudness of")
+    return ((squares / count).sqrt() + 1e-8).float()
