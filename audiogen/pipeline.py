@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audiogen.checkpoint import load_model
 from audiogen.codec.model import Codec
+from audiogen.codec.streaming import StreamingDecoder
 from audiogen.generation.settings import (
     Options,
     Settings,
@@ -20,7 +21,7 @@ from audiogen.generation.settings import (
     window_frames,
 )
 from audiogen.generation.stages import Stages, finite
-from audiogen.generation.streaming import StreamDecoder, decode_pieces
+from audiogen.generation.streaming import decode_pieces
 from audiogen.generation.windows import generate_windows
 from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
@@ -211,7 +212,7 @@ class AudioGen(Stages):
         """
         size = count_frames(piece, self.frame_rate, name="piece")
         frames = self._frames([description], duration, None, options)
-        return map(finite, decode_pieces(StreamDecoder(self.codec), frames, size=size))
+        return map(finite, decode_pieces(StreamingDecoder(self.codec), frames, size=size))
 
     def _frames(
         self,

@@ -25,11 +25,6 @@ class _Stream:
     codec: Codec
 
     def __init__(self, codec: Codec, network: nn.Module, scale: Tensor | None) -> None:
-        if codec.renormalize and scale is None:
-            raise ValueError(
-                "a codec with renormalize=True divides by the loudness of the whole sound: pass "
-                "scale, as measure_scale or codec.encode gives it"
-            )
         if scale is not None:
             _check_scale(codec, scale)
         self.codec = codec
@@ -95,6 +90,11 @@ class StreamingEncoder(_Stream):
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
+        if codec.renormalize and scale is None:
+            raise ValueError(
+                "a codec with renormalize=True divides by the loudness of the whole sound: pass "
+                "scale, as measure_scale or codec.encode gives it"
+            )
         super().__init__(codec, codec.encoder.layers, scale)
         self.num_codebooks = codec.num_codebooks
 
@@ -141,7 +141,8 @@ class StreamingDecoder(_Stream):
 
     Args:
         codec: its norm must not be "time_group_norm", which averages over the whole.
-        scale: float [B, 1], for a codec with renormalize=True: what encoding gave.
+        scale: float [B, 1], for a codec with renormalize=True: what encoding gave; None leaves the
+            sound at the loudness the network knows, as ``codec.decode`` does.
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:

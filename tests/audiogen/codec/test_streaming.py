@@ -218,9 +218,11 @@ def test_a_renormalizing_codec_is_given_its_scale():
     assert torch.equal(run(StreamingEncoder(codec, scale=scale), pieces), codes)
     streamed = run(StreamingDecoder(codec, scale=scale), [codes])
     torch.testing.assert_close(streamed, sound, rtol=1e-4, atol=1e-5)
+    unscaled = run(StreamingDecoder(codec), [codes])
+    torch.testing.assert_close(unscaled, codec.decode(codes).detach(), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="pass scale, as measure_scale"):
+        StreamingEncoder(codec)
     for kind in (StreamingEncoder, StreamingDecoder):
-        with pytest.raises(ValueError, match="pass scale, as measure_scale"):
-            kind(codec)
         with pytest.raises(ValueError, match="knows no scale"):
             kind(make(), scale=scale)
         with pytest.raises(ValueError, match=r"scale must be float \[B, 1\]"):
