@@ -10,13 +10,18 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from audiogen.codec import checks
 from audiogen.codec.quantizer import ResidualVectorQuantizer
 from audiogen.codec.seanet import Decoder, Encoder, Geometry, hop_length, init_scaled
+from audiogen.codec.settings import check_norms, check_settings, geometry, plain
 
-FIXED_IN_BOTH_HALVES = ("channels", "dimension")
 # Keywords younger than the first fingerprints: at these values they change nothing, and a
 # fingerprint leaves them out, so that a codec saved before them is still itself.
-ADDED_LATER: Mapping[str, Any] = {"norm_params": None, "final_activation_params": None}
+ADDED_LATER: Mapping[str, Any] = {
+    "norm_params": None,
+    "final_activation_params": None,
+    "paper_exact": False,
+}
 TRAINING_NOTES = ("quantizer._extra_state", "quantizer.restarts")
 
 
@@ -60,6 +65,8 @@ class Codec(nn.Module):
         renormalize: divide each item by its RMS before encoding; `encode` returns it as scale.
         init: "pytorch", or "scaled": unit gain, so that latents start spread out.
         num_codebooks ... codebook_dropout: see `ResidualVectorQuantizer`.
+        paper_exact: bring back what the reference does wrong in training; the list is at
+            `ResidualVectorQuantizer`. Codes and sounds of a trained codec are the same.
 
     Source: EnCodec (arXiv:2210.13438).
     """
@@ -102,20 +109,21 @@ class Codec(nn.Module):
         dead_code_threshold: float = 0.3,
         dead_code_unit: Literal["mean", "count"] = "mean",
         codebook_dropout: bool = False,
+        paper_exact: bool = False,
     ) -> None:
         given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        _check(sample_rate=sample_rate, init=init, causal=causal, renormalize=renormalize)
+        check_settings(sample_rate=sample_rate, init=init, causal=causal, renormalize=renormalize)
         norms = [half.get("norm") for half in (encoder_overrides or {}, decoder_overrides or {})]
-        _check_norms(causal=causal, norms=[norm, *norms])
-        self._config = {name: _plain(value) for name, value in given.items()}
+        check_norms(causal=causal, norms=[norm, *norms])
+        self._config = {name: plain(value) for name, value in given.items()}
         self.sample_rate = sample_rate
         self.channels = channels
         self.hop_length = hop_length(ratios)
         self.renormalize = renormalize
         shared = {name: given[name] for name in Geometry.__dataclass_fields__}
-        self.encoder = Encoder(_geometry(shared, encoder_overrides))
-        self.decoder = Decoder(_geometry(shared, decoder_overrides))
+        self.encoder = Encoder(geometry(shared, encoder_overrides))
+        self.decoder = Decoder(geometry(shared, decoder_overrides))
         if init == "scaled":
             init_scaled(self.encoder, self.decoder)
         self.quantizer = ResidualVectorQuantizer(
@@ -128,6 +136,7 @@ class Codec(nn.Module):
             dead_code_threshold=dead_code_threshold,
             dead_code_unit=dead_code_unit,
             codebook_dropout=codebook_dropout,
+            paper_exact=paper_exact,
         )
 
     @classmethod
@@ -143,13 +152,18 @@ class Codec(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """Keyword arguments that rebuild this codec, as plain JSON values."""
-        return cast(dict[str, Any], _plain(self._config))
+        return cast(dict[str, Any], plain(self._config))
 
     @property
     def frame_rate(self) -> float:
         """Frames per second, Hz; a whole number wherever the hop divides the sample rate."""
         whole, rest = divmod(self.sample_rate, self.hop_length)
-        return self.sample_rate / self.hop_length if rest else whole
+        return self.sample_rate / self.hop_length if rest and not self.paper_exact else whole
+
+    @property
+    def paper_exact(self) -> bool:
+        """Whether training repeats the mistakes of the reference."""
+        return self.quantizer.paper_exact
 
     @property
     def num_codebooks(self) -> int:
@@ -176,10 +190,16 @@ class Codec(nn.Module):
         self.quantizer.active_codebooks = num_codebooks
 
     def forward(self, waveform: Tensor) -> CodecOutput:
-        """Encode, quantize and decode float [B, C, T]; trims the result to T samples."""
-        self.check_waveform(waveform)
+        """Encode, quantize and decode float [B, C, T]; trims the result to T samples.
+
+        In training mode samples are not looked at, which would make a GPU wait at every step: the
+        balancer refuses the gradient of one that is not finite.
+        """
+        self.check_waveform(waveform, samples=not self.training)
         normalized, scale = self._normalize(waveform)
         latents = self.encoder(normalized)
+        if not self.training:
+            checks.check_encoded(latents, scale, waveform)
         quantized = self.quantizer(latents)
         output = self._to_waveform(quantized.latents, scale)
         return CodecOutput(
@@ -190,8 +210,18 @@ class Codec(nn.Module):
             latents=latents,
         )
 
-    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map float [B, C, T] to codes int64 [B, K, ceil(T / hop)], and scale [B, 1] or None."""
+    def encode(
+        self, waveform: Tensor, sample_rate: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map float [B, C, T] to codes int64 [B, K, ceil(T / hop)], and scale [B, 1] or None.
+
+        ``sample_rate``, Hz, of the waveform: another one than the codec's is refused. A tensor
+        does not show its rate, so it is taken on trust where none is given.
+
+        Raises:
+            ValueError: for shapes, dtypes and samples that cannot be encoded, by item.
+        """
+        checks.check_rate(sample_rate, expected=self.sample_rate)
         latents, scale = self.encode_latents(waveform)
         return self.quantizer.encode(latents), scale
 
@@ -199,19 +229,27 @@ class Codec(nn.Module):
         """Map float [B, C, T] to latents [B, D, ceil(T / hop)] before the quantizer, and scale."""
         self.check_waveform(waveform)
         normalized, scale = self._normalize(waveform)
-        return self.encoder(normalized), scale
+        latents = self.encoder(normalized)
+        checks.check_encoded(latents, scale, waveform)
+        return latents, scale
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
         """Map codes int64 [B, K, T] to a waveform float [B, C, T * hop], not trimmed.
 
         Fewer codebooks than trained give a coarser sound. ``scale`` is what `encode` returned.
+
+        Raises:
+            ValueError: for codes outside the codebooks, and for a scale that is missing or of a
+                codec without one.
         """
-        return self._to_waveform(self.decode_latents(codes), scale)
+        latents = self.decode_latents(codes)
+        checks.check_scale(scale, renormalize=self.renormalize, batch=len(codes))
+        return self._to_waveform(latents, scale)
 
     def decode_latents(self, codes: Tensor) -> Tensor:
         """Map codes int64 [B, K, T] to the latents float [B, D, T] that the decoder sees."""
         self.check_codes(codes)
-        return self.quantizer.decode(codes)
+        return self.quantizer.decode(codes.long())
 
     def fingerprint(self) -> str:
         """Hash of configuration and weights, sha256 in hex: equal only for equal codes.
@@ -239,88 +277,21 @@ class Codec(nn.Module):
         return waveform / scale, scale.view(-1, 1)
 
     def _to_waveform(self, latents: Tensor, scale: Tensor | None) -> Tensor:
-        waveform = self.decoder(latents)
+        waveform = self.decoder(latents).to(latents.dtype)  # an autocast region leaves 16 bits
         return waveform if scale is None else waveform * scale.view(-1, 1, 1)
 
-    def check_waveform(self, waveform: Tensor) -> None:
-        """Raise ValueError for what `encode` cannot take."""
-        shape = list(waveform.shape)
-        if waveform.ndim != 3 or shape[1] != self.channels:
-            raise ValueError(
-                f"expected a waveform [B, C, T] of {self.channels} channel(s), got shape {shape}: "
-                "add the missing axes, or mix the channels down"
-            )
-        if not waveform.is_floating_point():
-            raise ValueError(
-                f"expected a floating point waveform in [-1, 1], got {waveform.dtype}: "
-                "divide integers by their largest value"
-            )
-        if 0 in shape:
-            raise ValueError(f"expected at least one item and one sample, got shape {shape}")
+    def check_waveform(self, waveform: Tensor, *, samples: bool = True) -> None:
+        """Raise ValueError for what `encode` cannot take; ``samples``: also if one is not finite.
+
+        Looking at samples makes a GPU wait.
+        """
+        like = self.quantizer.codebooks[0].embed
+        checks.check_waveform(waveform, channels=self.channels, like=like)
+        if samples:
+            checks.check_samples(waveform)
 
     def check_codes(self, codes: Tensor) -> None:
         """Raise ValueError for what `decode` cannot take."""
-        shape = list(codes.shape)
-        if codes.ndim != 3 or codes.is_floating_point() or codes.dtype == torch.bool:
-            raise ValueError(
-                f"expected integer codes [B, K, T], got {codes.dtype} of shape {shape}"
-            )
-        if 0 in shape:
-            raise ValueError(f"expected at least one item, codebook and frame, got shape {shape}")
-        if shape[1] > self.total_codebooks:
-            raise ValueError(
-                f"codes have {shape[1]} codebooks, this codec was trained with "
-                f"{self.total_codebooks}: did another codec encode, or are the axes swapped?"
-            )
-        low, high = (int(value) for value in codes.aminmax())
-        if low < 0 or high >= self.codebook_size:
-            raise ValueError(
-                f"codes must be in [0, {self.codebook_size}), got {low} to {high}: "
-                "remove special tokens before decoding"
-            )
-
-
-def _check(*, sample_rate: int, init: str, causal: bool, renormalize: bool) -> None:
-    if sample_rate < 1:
-        raise ValueError(f"sample_rate must be a positive number of Hz, got {sample_rate}")
-    if init not in ("pytorch", "scaled"):
-        raise ValueError(f"init must be 'pytorch' or 'scaled', got {init!r}")
-    if causal and renormalize:
-        raise ValueError(
-            "renormalize=True looks at the whole input and cannot be causal: turn one of them off"
+        checks.check_codes(
+            codes, num_codebooks=self.total_codebooks, codebook_size=self.codebook_size
         )
-
-
-def _check_norms(*, causal: bool, norms: Sequence[object]) -> None:
-    if causal and "time_group_norm" in norms:
-        raise ValueError(
-            "time_group_norm averages over the whole input and cannot be causal: "
-            "choose norm='weight_norm' or causal=False"
-        )
-
-
-def _geometry(shared: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> Geometry:
-    overrides = overrides or {}
-    allowed = sorted(shared.keys() - set(FIXED_IN_BOTH_HALVES))
-    unknown = sorted(overrides.keys() - set(allowed))
-    if unknown:
-        raise ValueError(
-            f"cannot override {', '.join(unknown)} in one half; possible are {', '.join(allowed)}"
-        )
-    if hop_length(overrides.get("ratios", shared["ratios"])) != hop_length(shared["ratios"]):
-        raise ValueError(
-            f"cannot override ratios {list(shared['ratios'])} by {list(overrides['ratios'])} in "
-            "one half: their products differ, and a frame would be of two lengths"
-        )
-    both = {**shared, **overrides}
-    params = {name: both[name] or {} for name in both if name.endswith("_params")}
-    return Geometry(**{**both, **params})
-
-
-def _plain(value: Any) -> Any:
-    """Copy nested sequences and mappings as JSON holds them."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
-    return value

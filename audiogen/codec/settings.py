@@ -1,0 +1,57 @@
+"""Keywords of a codec: which go together, how its halves differ, and how JSON holds them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from audiogen.codec.seanet import Geometry, hop_length
+
+FIXED_IN_BOTH_HALVES = ("channels", "dimension")
+
+
+def check_settings(*, sample_rate: int, init: str, causal: bool, renormalize: bool) -> None:
+    """Raise ValueError for settings of a codec that no codec can have."""
+    if sample_rate < 1:
+        raise ValueError(f"sample_rate must be a positive number of Hz, got {sample_rate}")
+    if init not in ("pytorch", "scaled"):
+        raise ValueError(f"init must be 'pytorch' or 'scaled', got {init!r}")
+    if causal and renormalize:
+        raise ValueError(
+            "renormalize=True looks at the whole input and cannot be causal: turn one of them off"
+        )
+
+
+def check_norms(*, causal: bool, norms: Sequence[object]) -> None:
+    """Raise ValueError if a norm would look into the future of a causal codec."""
+    if causal and "time_group_norm" in norms:
+        raise ValueError(
+            "time_group_norm averages over the whole input and cannot be causal: "
+            "choose norm='weight_norm' or causal=False"
+        )
+
+
+def geometry(shared: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> Geometry:
+    """Return the geometry of one half: what both share, with the overrides of this one."""
+    overrides = overrides or {}
+    allowed = sorted(shared.keys() - set(FIXED_IN_BOTH_HALVES))
+    unknown = sorted(overrides.keys() - set(allowed))
+    if unknown:
+        raise ValueError(
+            f"cannot override {', '.join(unknown)} in one half; possible are {', '.join(allowed)}"
+        )
+    if hop_length(overrides.get("ratios", shared["ratios"])) != hop_length(shared["ratios"]):
+        raise ValueError(
+            f"cannot override ratios {list(shared['ratios'])} by {list(overrides['ratios'])} in "
+            "one half: their products differ, and a frame would be of two lengths"
+        )
+    both = {**shared, **overrides}
+    params = {name: both[name] or {} for name in both if name.endswith("_params")}
+    return Geometry(**{**both, **params})
+
+
+def plain(value: Any) -> Any:
+    """Copy nested sequences and mappings as JSON holds them."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(v) for v in value]
+    return value
