@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.build import build_part
 from audiogen.model_folder.card import describe_part
-from audiogen.model_folder.hub import resolve
+from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
 from audiogen.model_folder.layout import (
     CheckpointError,
     load_strict,
@@ -27,6 +27,8 @@ from audiogen.model_folder.layout import (
     write_folder,
 )
 from audiogen.model_folder.replace import restore_folder
+from audiogen.released.load import load_released, released_file
+from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
 from audiogen.text import TextEncoder, build_text_encoder
 
 __all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
@@ -97,17 +99,28 @@ def save_model(
 
 
 def load_codec(source: str | Path) -> Codec:
-    """Read the codec of a codec folder or of a whole model, on the CPU, in eval mode.
+    """Read a codec, on the CPU, in eval mode.
 
     Args:
-        source: a folder, or a hub id.
+        source: a codec folder or a whole model that we saved; a published
+            ``compression_state_dict.bin``, a training checkpoint of AudioCraft, or a folder with
+            one; a folder of a transformers `EncodecModel`; or a hub id of any of these.
 
     Raises:
         FileNotFoundError: if the folder or a file of it is missing.
-        CheckpointError: if it is not a model folder, is damaged, or its codec is not the one
-            the folder was saved with.
+        CheckpointError: if it is none of these, is damaged, or its codec is not the one
+            the folder was saved with; see also `audiogen.released.load_released`.
     """
-    folder = find_folder(source)
+    path = find_codec(source)
+    if not is_ours(path):
+        if released_file(path) is not None or (path / LM_FILE).is_file():
+            return load_released(path)
+        if is_encodec_folder(path):
+            return load_encodec_folder(path)
+    return _load_our_codec(path)
+
+
+def _load_our_codec(folder: Path) -> Codec:
     config = read_config(folder)
     state = read_tensors(folder, config, "codec.safetensors")
     codec = _build(Codec, config["codec"], folder)
@@ -146,7 +159,7 @@ def load_model(
             f"{folder} holds a codec only: load it with Codec.from_pretrained, or give the folder "
             "of a whole model"
         )
-    codec = load_codec(folder)
+    codec = _load_our_codec(folder)
     state = read_tensors(folder, config, "lm.safetensors")
     lm = _build(TokenLM, config["lm"], folder)
     load_strict(lm, state, source=folder / "lm.safetensors")
@@ -168,30 +181,25 @@ def find_folder(source: str | Path) -> Path:
     return resolve(source)
 
 
-def _build(build: Callable[..., Part], keywords: Mapping[str, Any], folder: Path) -> Part:
-    """Construct a part without drawing the weights that are about to be replaced."""
+def find_codec(source: str | Path) -> Path:
+    """Return the file or folder of a codec's path or hub id, as `find_folder` does."""
+    restore_folder(Path(source).expanduser())
+    return resolve_codec(source)
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a folder holds a config.json of ours, whole or damaged."""
     try:
-        with torch.random.fork_rng(devices=[]), _NoInit():
-            return build(**keywords)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder}: config.json describes a part that cannot be built here: {error}"
-        ) from error
+        read_config(path)
+    except FileNotFoundError:
+        return False
+    except CheckpointError:
+        return (path / "codec.safetensors").is_file()
+    return True
 
 
-class _NoInit(TorchFunctionMode):
-    """Makes the slow in-place draws of initializers do nothing (a minute for 2 billion weights)."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func in (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+def _build(build: Callable[..., Part], keywords: Mapping[str, Any], folder: Path) -> Part:
+    return build_part(build, keywords, folder, said_in="config.json")
 
 
 def _facts(codec: Codec) -> dict[str, object]:

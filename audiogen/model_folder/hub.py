@@ -8,7 +8,7 @@ from pathlib import Path
 # "org/name": exactly one slash, no leading dot; such a path on the disk goes first.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w-][\w.-]*")
 OUR_FILES = ["*.json", "*.safetensors", "*.model", "README.md"]  # with a T5 folder, if any
-PUBLISHED_FILES = ("state_dict.bin", "compression_state_dict.bin")
+LM_FILE, CODEC_FILE = PUBLISHED_FILES = ("state_dict.bin", "compression_state_dict.bin")
 
 
 class HubError(FileNotFoundError):
@@ -33,6 +33,23 @@ def resolve(source: str | Path) -> Path:
     )
 
 
+def resolve_codec(source: str | Path) -> Path:
+    """Return the file or folder that holds the codec of ``source``; raises as `resolve` does.
+
+    Of a model in the published layout only the codec is fetched, not the language model.
+    """
+    path = Path(source).expanduser()
+    if path.exists() or not (isinstance(source, str) and HUB_ID.fullmatch(source)):
+        return resolve(source)
+    from huggingface_hub import errors, hf_hub_download
+
+    with _hub_errors(source):
+        try:
+            return Path(hf_hub_download(source, CODEC_FILE))
+        except errors.EntryNotFoundError:  # not in this layout, or not in the cache and no network
+            return _download(source)
+
+
 def _download(name: str) -> Path:
     from huggingface_hub import file_exists, snapshot_download
 
@@ -47,8 +64,9 @@ def _download(name: str) -> Path:
 def _not_ours(name: str, published: list[str]) -> str:
     if published:
         return (
-            f"{name} is in the published layout ({', '.join(published)}), which this version of "
-            "audiogen does not read yet: use a model saved by audiogen (config.json + safetensors)"
+            f"{name} is in the published layout ({', '.join(published)}), of which this version "
+            "of audiogen reads the codec only, by Codec.from_pretrained: as a whole model use one "
+            "saved by audiogen (config.json + safetensors)"
         )
     return f"{name} is not a model saved by audiogen: it has no config.json. Give another id"
 

@@ -227,8 +227,9 @@ def _no_config(folder: Path) -> str:
     published = [name for name in PUBLISHED_FILES if (folder / name).exists()]
     if published:
         return (
-            f"{folder} is in the published layout ({', '.join(published)}), which this version of "
-            "audiogen does not read yet: use a model saved by audiogen (config.json + safetensors)"
+            f"{folder} is in the published layout ({', '.join(published)}), of which this version "
+            "of audiogen reads the codec only, by Codec.from_pretrained: as a whole model use one "
+            "saved by audiogen (config.json + safetensors)"
         )
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:4]) or "nothing"
     return (

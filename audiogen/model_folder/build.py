@@ -1,0 +1,60 @@
+"""Build a part whose weights are about to be replaced, without drawing them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
+
+from audiogen.model_folder.layout import CheckpointError
+
+Part = TypeVar("Part")
+
+# An initializer arrives here before the method it calls, and the method then no more.
+DRAWS = (
+    *(Tensor.uniform_, Tensor.normal_, Tensor.erfinv_),
+    *(init.uniform_, init.normal_, init.trunc_normal_),
+    *(init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_),
+)
+
+
+def build_part(
+    build: Callable[..., Part], keywords: Mapping[str, Any], source: Path, *, said_in: str
+) -> Part:
+    """Construct a part; its weights are whatever the memory held.
+
+    Args:
+        build: the constructor.
+        keywords: its arguments, as a file has them.
+        source: that file's place.
+        said_in: what in it holds the arguments, for example "config.json".
+
+    Raises:
+        CheckpointError: if this version cannot build it.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), NoInit():
+            return build(**keywords)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: {said_in} describes a part that cannot be built here: {error}"
+        ) from error
+
+
+class NoInit(TorchFunctionMode):
+    """Makes the slow in-place draws of initializers do nothing (a minute for 2 billion weights)."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

@@ -1,0 +1,9 @@
+"""The published layout of AudioCraft, both ways, and EnCodec models of transformers.
+
+`load_released` and `export_released` are the doors; tests/audiogen/released says what they promise.
+"""
+
+from audiogen.released.export import export_released
+from audiogen.released.load import load_released
+
+__all__ = ["export_released", "load_released"]

@@ -1,0 +1,153 @@
+"""Archives that `torch.save` wrote, read without running what is in them."""
+
+import pickletools
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audiogen.model_folder.layout import CheckpointError
+from audiogen.released.stand_ins import STAND_INS
+
+AGAIN = "copy or download it again"
+HARMLESS = {name for _, name in STAND_INS} | {"collections.OrderedDict", "_codecs.encode"}
+RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # of Python 2, in old pickles
+
+
+def read_archive(path: Path) -> dict[str, Any]:
+    """Read a file of `torch.save`: tensors, plain values, and OmegaConf nodes as `Note`.
+
+    Tensors are mapped, not read: copy those that are wanted.
+
+    Raises:
+        CheckpointError: if it is no such file, is damaged, or names anything that would have to be
+            called or built; that is named, never run.
+    """
+    mapped = _check_kind(path)
+    try:
+        with torch.serialization.safe_globals(STAND_INS):
+            package = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged or hostile file makes the reader raise
+        raise CheckpointError(_say_why(path, error)) from error
+    if not isinstance(package, dict):
+        raise CheckpointError(
+            f"{path} holds a {type(package).__name__} instead of a dict with best_state and "
+            "xp.cfg: it is of another program, give another file"
+        )
+    return package
+
+
+def _check_kind(path: Path) -> bool:
+    """Refuse what is no archive of torch; say whether its tensors can be mapped."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        raise CheckpointError(f"{path} is empty: {AGAIN}")
+    if start[8:9] == b"{":
+        raise CheckpointError(
+            f"{path} is a safetensors file: give the folder that holds it and its config.json"
+        )
+    if start[:2] == b"PK":
+        return _check_sums(path)
+    if start[:1] != b"\x80":  # how a pickle begins, of torch before 1.6
+        raise CheckpointError(
+            f"{path} is not a file of torch.save (it begins with {start[:8]!r}): give a "
+            "compression_state_dict.bin, a training checkpoint, or a model folder"
+        )
+    return False
+
+
+def _check_sums(path: Path) -> bool:
+    """Compare every record with its check sum; say whether all lie there uncompressed.
+
+    A file in which no sum is right was written without them (`torch.serialization` can), and is
+    taken as it is.
+    """
+    wrong: list[str] = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            wrong = [record.filename for record in records if not _is_whole(archive, record)]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+        raise CheckpointError(f"{path} is cut short or damaged ({error}): {AGAIN}") from error
+    if wrong and len(wrong) < len(records):
+        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise CheckpointError(
+            f"{path} is damaged: {len(wrong)} of {len(records)} records are not what was written "
+            f"({shown}): {AGAIN}"
+        )
+    return all(record.compress_type == zipfile.ZIP_STORED for record in records)
+
+
+def _is_whole(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(record) as file:
+            while file.read(1 << 20):
+                pass
+    except zipfile.BadZipFile as error:
+        if "Bad CRC" in str(error):
+            return False
+        raise
+    return True
+
+
+def _say_why(path: Path, error: Exception) -> str:
+    wanted = sorted(set(_foreign_names(path)) | set(re.findall(r"GLOBAL (\S+)", str(error))))
+    if wanted:
+        return (
+            f"{path} wants {', '.join(wanted)} to be called, which no model needs: refused, and "
+            "nothing of it was run. Do not load it by other means; get the file from its author"
+        )
+    return f"{path} cannot be read ({_first_line(error)}): {AGAIN}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """Everything a pickle looks up by name that belongs neither to torch nor to `STAND_INS`."""
+    try:
+        names = [name for data in _pickles(path) for name in _looked_up(data)]
+    except (OSError, zipfile.BadZipFile):
+        return []
+    return [n for n in names if n not in HARMLESS and not n.startswith("torch.")]
+
+
+def _pickles(path: Path) -> list[bytes]:
+    if not zipfile.is_zipfile(path):
+        return [path.read_bytes()]
+    with zipfile.ZipFile(path) as archive:
+        return [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
+
+
+def _looked_up(data: bytes) -> list[str]:
+    """Names of a pickle, found by reading its instructions without following them."""
+    names: list[str] = []
+    strings: list[str] = []  # the last two are what a STACK_GLOBAL looks up
+    memo: dict[int, str] = {}
+    try:
+        for code, value, _ in pickletools.genops(data):
+            if code.name in ("GLOBAL", "INST"):
+                names.append(".".join(str(value).split(" ", 1)))
+            elif code.name == "STACK_GLOBAL":
+                names.append(".".join(strings[-2:]))
+            elif code.name == "MEMOIZE" or "PUT" in code.name:
+                memo[len(memo) if value is None else int(value)] = strings[-1] if strings else ""
+            elif "GET" in code.name and value in memo:
+                strings.append(memo[value])
+            elif isinstance(value, str):
+                strings.append(value)
+    except Exception:  # the rest is damaged; what was found is still worth naming
+        return [_modern(name) for name in names]
+    return [_modern(name) for name in names]
+
+
+def _modern(name: str) -> str:
+    module, _, rest = name.partition(".")
+    return f"{RENAMED.get(module, module)}.{rest}"

@@ -1,0 +1,321 @@
+"""Keys of a published codec's configuration <-> keywords of `Codec`."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audiogen.codec.model import Codec
+from audiogen.codec.seanet import ACTIVATIONS
+from audiogen.released.xp_cfg import XpCfg
+
+Read = Callable[[Any], Any]
+
+
+def integer(value: Any) -> int:
+    """Take 3, 3.0 and true."""
+    if isinstance(value, int | float) and value == int(value):
+        return int(value)
+    raise TypeError("a whole number")
+
+
+def number(value: Any) -> float:
+    """Take any finite number."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise TypeError("a number")
+
+
+def switch(value: Any) -> bool:
+    """Take true and false, 1 and 0."""
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise TypeError("true or false")
+
+
+def text(value: Any) -> str:
+    """Take text."""
+    if isinstance(value, str):
+        return value
+    raise TypeError("text")
+
+
+def integers(value: Any) -> list[int]:
+    """Take a list of whole numbers."""
+    if isinstance(value, list):
+        return [integer(item) for item in value]
+    raise TypeError("a list of whole numbers")
+
+
+def params(value: Any) -> dict[str, Any] | None:
+    """Take keywords; none at all are None, as `Codec` has them by default."""
+    if value is None or isinstance(value, dict):
+        return value or None
+    raise TypeError("a mapping")
+
+
+def activation(value: Any) -> str:
+    """Take a name of torch.nn; the ones with a short name in `Codec` get it."""
+    if not isinstance(value, str) or value.lower() not in ACTIVATIONS:
+        raise TypeError(f"an activation of torch.nn that keeps the length ({', '.join(NAMES)})")
+    kind = ACTIVATIONS[value.lower()]
+    return next(short for short, other in ACTIVATIONS.items() if other is kind)
+
+
+def optional_activation(value: Any) -> str | None:
+    """Take a name of torch.nn, or null."""
+    return None if value is None else activation(value)
+
+
+NAMES = sorted({kind.__name__ for kind in ACTIVATIONS.values()})
+
+# Published key -> keyword, and how the value is read.
+SEANET: dict[str, tuple[str, Read]] = {
+    "dimension": ("dimension", integer),
+    "channels": ("channels", integer),
+    "causal": ("causal", switch),
+    "n_filters": ("num_filters", integer),
+    "n_residual_layers": ("num_residual_layers", integer),
+    "ratios": ("ratios", integers),
+    "activation": ("activation", activation),
+    "activation_params": ("activation_params", params),
+    "norm": ("norm", text),
+    "norm_params": ("norm_params", params),
+    "kernel_size": ("kernel_size", integer),
+    "residual_kernel_size": ("residual_kernel_size", integer),
+    "last_kernel_size": ("last_kernel_size", integer),
+    "dilation_base": ("dilation_base", integer),
+    "pad_mode": ("pad_mode", text),
+    "true_skip": ("true_skip", switch),
+    "compress": ("compress", integer),
+    "lstm": ("lstm_layers", integer),
+    "disable_norm_outer_blocks": ("disable_norm_outer_blocks", integer),
+}
+DECODER: dict[str, tuple[str, Read]] = {
+    "trim_right_ratio": ("trim_right_ratio", number),
+    "final_activation": ("final_activation", optional_activation),
+    "final_activation_params": ("final_activation_params", params),
+}
+RVQ: dict[str, tuple[str, Read]] = {
+    "n_q": ("num_codebooks", integer),
+    "q_dropout": ("codebook_dropout", switch),
+    "bins": ("codebook_size", integer),
+    "decay": ("decay", number),
+    "kmeans_init": ("kmeans_init", switch),
+    "kmeans_iters": ("kmeans_iters", integer),
+    "threshold_ema_dead_code": ("dead_code_threshold", number),
+}
+# What older files leave out: what it is when nothing is said, and what only training asks for.
+UNSAID: dict[str, Any] = {
+    "activation_params": None,
+    "norm_params": None,
+    "disable_norm_outer_blocks": 0,
+    "q_dropout": False,
+    "decay": 0.99,
+    "kmeans_init": True,
+    "kmeans_iters": 50,
+    "threshold_ema_dead_code": 2,
+}
+OURS = "audiogen"  # a key of our own: keywords that the published configuration has no words for
+
+
+def read_codec_config(cfg: XpCfg) -> dict[str, Any]:
+    """Return the keywords of the `Codec` that a configuration describes.
+
+    Raises:
+        CheckpointError: naming the key that is missing, unknown, or of another kind, or the part
+            that is no SEANet with a residual quantizer.
+    """
+    _check_kind(cfg)
+    top = {"renormalize": False, **_mapping(cfg, "encodec")}
+    keywords: dict[str, Any] = {
+        "sample_rate": _read(cfg, "encodec.sample_rate", cfg.get("encodec.sample_rate"), integer),
+        "renormalize": _read(cfg, "encodec.renormalize", top["renormalize"], switch),
+        **_read_seanet(cfg),
+        **_read_rvq(cfg),
+    }
+    channels = cfg.get("encodec.channels")
+    if channels != keywords["channels"]:
+        raise cfg.error(
+            f"has encodec.channels {channels} and seanet.channels {keywords['channels']}"
+        )
+    if keywords["renormalize"] and keywords["causal"] and not cfg.get("encodec.causal"):
+        keywords = causal_inside(keywords)
+    return keywords | (_mapping(cfg, OURS) if cfg.has(OURS) else {})
+
+
+def causal_inside(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Say of a codec that looks at the whole sound that its convolutions are causal all the same.
+
+    `Codec` itself is causal only if nothing in it sees what comes later.
+    """
+    halves = {
+        half: {**(keywords.get(half) or {}), "causal": True}
+        for half in ("encoder_overrides", "decoder_overrides")
+    }
+    return {**keywords, "causal": False, **halves}
+
+
+def _check_kind(cfg: XpCfg) -> None:
+    expected = {
+        "compression_model": "encodec",
+        "encodec.autoencoder": "seanet",
+        "encodec.quantizer": "rvq",
+    }
+    for key, known in expected.items():
+        found = cfg.get(key)
+        if found != known:
+            raise cfg.error(f"has {key} {found!r}; the codec known here is {known!r}")
+
+
+def _read_seanet(cfg: XpCfg) -> dict[str, Any]:
+    tree = _mapping(cfg, "seanet")
+    halves = {}
+    for half in ("encoder", "decoder"):
+        own = _mapping(cfg, f"seanet.{half}") if tree.pop(half, None) else {}
+        halves[half] = own
+    tree.setdefault("causal", cfg.get("encodec.causal"))
+    _join_equal(tree, halves)
+    shared = _read_table(cfg, "seanet", tree, SEANET, known=DECODER)
+    tail = {key: halves["decoder"].pop(key) for key in DECODER if key in halves["decoder"]}
+    shared |= _read_some(cfg, "seanet.decoder", tail, DECODER)
+    for half, own in halves.items():
+        overrides = _read_some(cfg, f"seanet.{half}", own, SEANET)
+        shared[f"{half}_overrides"] = overrides or None
+    return shared
+
+
+def _join_equal(tree: dict[str, Any], halves: Mapping[str, dict[str, Any]]) -> None:
+    """Let what both halves override alike be shared: `Codec` has one latent width."""
+    encoder, decoder = halves["encoder"], halves["decoder"]
+    for key in [key for key in encoder if key in SEANET]:
+        if encoder[key] == decoder.get(key, tree.get(key)):
+            value = encoder.pop(key)
+            if key in decoder:
+                tree[key] = value
+                del decoder[key]
+    for own in halves.values():
+        for key in [key for key in own if key in SEANET and own[key] == tree.get(key)]:
+            del own[key]
+
+
+def _read_rvq(cfg: XpCfg) -> dict[str, Any]:
+    tree = _mapping(cfg, "rvq")
+    weight = tree.get("orthogonal_reg_weight", 0)
+    if weight:
+        raise cfg.error(f"has rvq.orthogonal_reg_weight {weight}, which is not known here but as 0")
+    rest = {key: value for key, value in tree.items() if not key.startswith("orthogonal_reg_")}
+    return {**_read_table(cfg, "rvq", rest, RVQ), "dead_code_unit": "count"}
+
+
+def _mapping(cfg: XpCfg, path: str) -> dict[str, Any]:
+    tree = cfg.get(path)
+    if not isinstance(tree, dict):
+        raise cfg.error(f"has {path} {tree!r} instead of a mapping")
+    return dict(tree)
+
+
+def _read_table(
+    cfg: XpCfg,
+    path: str,
+    tree: Mapping[str, Any],
+    table: Mapping[str, tuple[str, Read]],
+    known: Mapping[str, tuple[str, Read]] | None = None,
+) -> dict[str, Any]:
+    """Read a whole table; what it lacks must be among `UNSAID`."""
+    missing = sorted(table.keys() - tree.keys() - UNSAID.keys())
+    if missing:
+        raise cfg.error(f"lacks {', '.join(f'{path}.{key}' for key in missing)}")
+    unsaid = {key: UNSAID[key] for key in table if key not in tree}
+    return _read_some(cfg, path, {**unsaid, **tree}, {**table, **(known or {})})
+
+
+def _read_some(
+    cfg: XpCfg, path: str, tree: Mapping[str, Any], table: Mapping[str, tuple[str, Read]]
+) -> dict[str, Any]:
+    unknown = sorted(str(key) for key in tree if key not in table)
+    if unknown:
+        raise cfg.error(f"has keys not known here: {', '.join(f'{path}.{key}' for key in unknown)}")
+    return {
+        table[key][0]: _read(cfg, f"{path}.{key}", value, table[key][1])
+        for key, value in tree.items()
+    }
+
+
+def _read(cfg: XpCfg, path: str, value: Any, read: Read) -> Any:
+    try:
+        return read(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        expected = error.args[0] if isinstance(error, TypeError) else "a whole number"
+        raise cfg.error(f"has {path} {value!r} where {expected} is expected") from None
+
+
+def write_codec_config(codec: Codec) -> dict[str, Any]:
+    """Return the published configuration of a codec, without references.
+
+    What it has no words for stands under the key "audiogen", which other readers pass over.
+    """
+    config = codec.config
+    threshold, unit = config["dead_code_threshold"], config["dead_code_unit"]
+    if unit == "mean":  # in latents per step, at the batch this codec was trained with
+        counts = [codebook.cluster_size.mean().item() for codebook in codec.quantizer.codebooks]
+        threshold = float(f"{threshold * sum(counts) / len(counts):.6g}")
+    tree = {
+        "solver": "compression",
+        "sample_rate": config["sample_rate"],
+        "channels": config["channels"],
+        "compression_model": "encodec",
+        "encodec": {
+            "autoencoder": "seanet",
+            "quantizer": "rvq",
+            "sample_rate": config["sample_rate"],
+            "channels": config["channels"],
+            "causal": config["causal"],
+            "renormalize": config["renormalize"],
+        },
+        "seanet": {
+            **_write(config, SEANET),
+            "decoder": {
+                **_write(config, DECODER),
+                **_write(config["decoder_overrides"] or {}, {**SEANET, **DECODER}),
+            },
+            "encoder": _write(config["encoder_overrides"] or {}, SEANET),
+        },
+        "rvq": {
+            **_write({**config, "dead_code_threshold": threshold}, RVQ),
+            "orthogonal_reg_weight": 0.0,
+            "orthogonal_reg_active_codes_only": False,
+        },
+    }
+    ours = _unsaid(codec, tree)
+    return tree | ({OURS: ours} if ours else {})
+
+
+def _write(config: Mapping[str, Any], table: Mapping[str, tuple[str, Read]]) -> dict[str, Any]:
+    names = {keyword: key for key, (keyword, _) in table.items()}
+    return {
+        names[keyword]: _written(keyword, config[keyword]) for keyword in names if keyword in config
+    }
+
+
+def _written(keyword: str, value: Any) -> Any:
+    if keyword.endswith("activation") and value is not None:
+        return ACTIVATIONS[value.lower()].__name__
+    if keyword in ("activation_params", "norm_params"):
+        return value or {}
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _unsaid(codec: Codec, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that reading ``tree`` would not give back."""
+    signature = inspect.signature(Codec).parameters
+    defaults = {name: parameter.default for name, parameter in signature.items()}
+    back = {**defaults, **read_codec_config(XpCfg(dict(tree), source=Path("xp.cfg")))}
+    return {
+        name: value for name, value in codec.config.items() if _plain(back[name]) != _plain(value)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,177 @@
+"""Published codecs and training checkpoints of them -> `Codec`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from audiogen.codec.model import Codec
+from audiogen.model_folder.build import build_part
+from audiogen.model_folder.hub import CODEC_FILE, HUB_ID, LM_FILE, resolve_codec
+from audiogen.model_folder.layout import CheckpointError
+from audiogen.released.archive import read_archive
+from audiogen.released.codec_config import read_codec_config
+from audiogen.released.names import load_named, published_names
+from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
+from audiogen.released.xp_cfg import XpCfg
+
+TRAINING_FILE = "checkpoint.th"
+LM_PREFIXES = ("transformer.", "emb.", "condition_provider.", "out_norm.", "linears.")
+NOT_HERE = ("dac_44khz", "dac_24khz", "debug_compression_model")  # names with a meaning upstream
+
+Weights = Literal["best", "ema", "last"]
+
+
+def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
+    """Read a published codec: a file, or the folder that holds it; on the CPU, in eval mode.
+
+    Args:
+        path: ``compression_state_dict.bin``; a training checkpoint such as ``checkpoint.th``;
+            a folder with one of the two. A file that names another codec instead of holding one
+            is followed, to a path or to an `EncodecModel` of transformers on this disk or the hub.
+        weights: of a training checkpoint, which it has several sets of: the "best" (averaged, if
+            it was trained so), the moving average "ema", or the "last".
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is damaged, hostile, of another model, or does not fit; see
+            `read_archive`, `read_codec_config` and `load_named`.
+    """
+    return _load(Path(path).expanduser(), weights, seen=())
+
+
+def released_file(path: Path) -> Path | None:
+    """Return the file of a published codec that a path names, if it names one.
+
+    Any file counts: it is read by what it holds, not by its name.
+    """
+    if path.is_file():
+        return path
+    files = (path / CODEC_FILE, path / TRAINING_FILE)
+    return next((file for file in files if file.is_file()), None)
+
+
+def read_config(package: Mapping[str, Any], path: Path) -> XpCfg:
+    """Return the configuration of a published codec or a training checkpoint.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if "pytorch-lightning_version" in package:
+        raise CheckpointError(
+            f"{path} is a checkpoint of our own training: make a model folder of its run by "
+            "scripts/export.py run=RUN_FOLDER out=FOLDER"
+        )
+    if "xp.cfg" not in package:
+        raise CheckpointError(
+            f"{path} has no xp.cfg, without which nobody knows how its codec is built (it has "
+            f"{_names(package)}): give the file that AudioCraft exported"
+        )
+    return XpCfg(package["xp.cfg"], source=path)
+
+
+def _load(path: Path, weights: Weights, *, seen: tuple[Path, ...]) -> Codec:
+    file = released_file(path)
+    if file is None:
+        if is_encodec_folder(path):
+            return load_encodec_folder(path)
+        raise FileNotFoundError(_nothing_at(path))
+    if file.resolve() in seen:
+        raise CheckpointError(
+            f"{file} names itself as the codec to load, by way of {len(seen)} file(s): get the "
+            "file that holds the codec"
+        )
+    package = read_archive(file)
+    if "pretrained" in package:
+        return _follow(package["pretrained"], file, weights, seen=(*seen, file.resolve()))
+    cfg = read_config(package, file)
+    state = chosen_state(package, weights, file)
+    if is_language_model(state):
+        raise CheckpointError(
+            f"{file} is a language model, and a codec was asked for: its codec is published as "
+            f"{CODEC_FILE} beside it"
+        )
+    codec = build_part(Codec, read_codec_config(cfg), file, said_in="xp.cfg")
+    load_named(codec, state, published_names(codec), source=file)
+    return codec.eval()
+
+
+def _follow(name: object, file: Path, weights: Weights, *, seen: tuple[Path, ...]) -> Codec:
+    """Load the codec that a file names instead of holding one."""
+    if not isinstance(name, str) or name in NOT_HERE:
+        raise CheckpointError(
+            f"{file} stands for the codec {name!r}, which is none of ours: EnCodec models can be "
+            "loaded here, published by AudioCraft or by transformers"
+        )
+    for path in (Path(name).expanduser(), file.parent / name):
+        if path.exists():
+            return _load(path, weights, seen=seen)
+    if not HUB_ID.fullmatch(name):
+        raise FileNotFoundError(
+            f"{file} stands for the codec {name!r}, and there is no such file or folder: put it "
+            f"beside {file.name}, or load it directly"
+        )
+    return _load(resolve_codec(name), weights, seen=seen)
+
+
+def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> dict[str, Tensor]:
+    """Return the flat state dict that is asked for."""
+    best = package.get("best_state")
+    if isinstance(best, dict) and best and "model" not in best:  # an exported file has one set
+        if weights != "best":
+            raise CheckpointError(
+                f"{path} holds one set of weights and no {weights!r} beside it: leave weights out"
+            )
+        return _checked(best, path)
+    sharded = package.get("fsdp_best_state")
+    average = package.get("ema")
+    sets = {
+        "best": _inside(sharded, "model") or _inside(best, "model"),
+        "ema": _inside(average, "state", "model"),
+        "last": package.get("model"),
+    }
+    if not sets[weights]:
+        there = [name for name, state in sets.items() if state]
+        raise CheckpointError(
+            f"{path} has no {weights!r} weights, only {', '.join(there) or 'none at all'} (it has "
+            f"{_names(package)}): choose others by weights=, or give a file of a later epoch"
+        )
+    return _checked(sets[weights], path)
+
+
+def _inside(value: object, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _checked(state: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__} where tensors should be")
+    wrong = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {', '.join(wrong[:3])} of its state is no tensor: the file is of another "
+            "program"
+        )
+    return {str(key): value for key, value in state.items()}
+
+
+def is_language_model(state: Mapping[str, Tensor]) -> bool:
+    """Tell the state dict of a language model from that of a codec."""
+    return any(key.startswith(LM_PREFIXES) for key in state)
+
+
+def _nothing_at(path: Path) -> str:
+    if not path.exists():
+        return f"there is no {path}: give a {CODEC_FILE}, a training checkpoint, or their folder"
+    found = ", ".join(sorted(entry.name for entry in path.iterdir())[:4]) or "nothing"
+    lacks = f"{path} holds no {CODEC_FILE} and no {TRAINING_FILE} (it holds {found})"
+    if (path / LM_FILE).is_file():
+        return f"{lacks}: the language model alone does not make sound, copy the codec beside it"
+    return f"{lacks}: give another folder"
+
+
+def _names(package: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(map(str, package))[:6]) or "nothing"
