@@ -25,8 +25,7 @@ class _Stream:
     codec: Codec
 
     def __init__(self, codec: Codec, network: nn.Module, scale: Tensor | None) -> None:
-        if scale is not None:
-            _check_scale(codec, scale)
+        _check_scale(scale, renormalize=codec.renormalize)
         self.codec = codec
         self.scale = None if scale is None else scale.view(-1, 1, 1)
         self.network = stream_of(network)
@@ -62,8 +61,15 @@ class _Stream:
         self.finished = True
 
 
-def _check_scale(codec: Codec, scale: Tensor) -> None:
-    if not codec.renormalize:
+def _check_scale(scale: Tensor | None, *, renormalize: bool) -> None:
+    if renormalize and scale is None:
+        raise ValueError(
+            "a codec with renormalize=True divides by the loudness of the whole sound: pass "
+            "scale, as measure_scale or codec.encode gives it"
+        )
+    if scale is None:
+        return
+    if not renormalize:
         raise ValueError("this codec knows no scale (renormalize=False): leave it out")
     if scale.ndim != 2 or scale.shape[1] != 1 or not (scale.isfinite() & (scale > 0)).all():
         raise ValueError(
@@ -90,11 +96,6 @@ class StreamingEncoder(_Stream):
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
-        if codec.renormalize and scale is None:
-            raise ValueError(
-                "a codec with renormalize=True divides by the loudness of the whole sound: pass "
-                "scale, as measure_scale or codec.encode gives it"
-            )
         super().__init__(codec, codec.encoder.layers, scale)
         self.num_codebooks = codec.num_codebooks
 
@@ -126,6 +127,11 @@ class StreamingEncoder(_Stream):
                 f"the codec was set to {self.codec.num_codebooks} codebooks in the middle of a "
                 f"stream that began with {self.num_codebooks}"
             )
+        if not latents.isfinite().all():
+            raise ValueError(
+                "these samples cannot be encoded: they overflow inside the codec; scale them to "
+                "[-1, 1] (if they are in that range, the codec's weights are not finite)"
+            )
         if latents.shape[-1]:
             return self.codec.quantizer.encode(latents)
         shape = (len(latents), self.num_codebooks, 0)
@@ -141,8 +147,7 @@ class StreamingDecoder(_Stream):
 
     Args:
         codec: its norm must not be "time_group_norm", which averages over the whole.
-        scale: float [B, 1], for a codec with renormalize=True: what encoding gave; None leaves the
-            sound at the loudness the network knows, as ``codec.decode`` does.
+        scale: float [B, 1], for a codec with renormalize=True: what encoding gave.
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
