@@ -192,7 +192,7 @@ class CodecModule(RecordingModule):
         """Restore what was saved; the reference forgets its balancer."""
         super().on_load_checkpoint(checkpoint)
         self._watch.restore(checkpoint.get("codebooks"))
-        if self.codec.quantizer.paper_exact:
+        if self.codec.paper_exact:
             state = checkpoint["state_dict"]
             for name in [name for name in state if name.startswith("balancer.")]:
                 state[name] = torch.zeros_like(state[name])
@@ -203,9 +203,9 @@ class CodecModule(RecordingModule):
         save_codec(self.codec.cpu().eval(), folder, card=card)
 
     def _set_quantizer(self, targets: Sequence[Tensor]) -> None:
-        """Pass latents through during the warm-up; then start the codebooks, if it takes more.
+        """Pass latents through during the warm-up; then start the codebooks from the global batch.
 
-        A batch in one part needs no start here: the quantizer's own sees all of it.
+        The reference leaves that to the first forward pass, of the first process.
         """
         quantizer = self.codec.quantizer
         quantizer.bypass = self.updates < self.warmup_steps
@@ -214,7 +214,7 @@ class CodecModule(RecordingModule):
             return
         if self.warmup_steps and self.updates == self.warmup_steps:
             quantizer.start(self._first_latents())
-        elif len(targets) > 1:
+        elif targets and not quantizer.paper_exact:
             quantizer.start(gather_items(self._latents(targets)))
 
     def _first_latents(self) -> Tensor:
@@ -291,7 +291,7 @@ class CodecModule(RecordingModule):
             commitments.append(commitment.detach())
         parameters = list(self.codec.parameters())
         average_gradients(parameters)
-        if self.codec.quantizer.paper_exact:
+        if self.codec.paper_exact:
             average_buffers(self.codec)
         norm = clip_gradients(parameters, self.gradient_clip)
         set_learning_rate(self._raw_optimizers()[0], self.schedule(self.updates))
@@ -302,7 +302,7 @@ class CodecModule(RecordingModule):
         """Factor on a balanced gradient: processes average what the balancer wants added up."""
         if self.balanced_items is not None:
             return self.balanced_items / items
-        per_process = self.codec.quantizer.paper_exact and self.balancer.balance
+        per_process = self.codec.paper_exact and self.balancer.balance
         return 1.0 if per_process else float(world_size())
 
     def _raw_optimizers(self) -> list[Optimizer]:
@@ -328,7 +328,7 @@ def _check(
         )
     if balanced_items is not None and not balancer.balance:
         raise ValueError("balanced_items needs a balancer with balance=True: others have no unit")
-    if codec.quantizer.paper_exact and accumulate > 1:
+    if codec.paper_exact and accumulate > 1:
         raise ValueError(
             f"paper_exact takes batches whole, as the reference did: got accumulate {accumulate}"
         )
