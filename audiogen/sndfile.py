@@ -89,9 +89,11 @@ def info_of(file: soundfile.SoundFile) -> AudioInfo:
 
 def decode(file: soundfile.SoundFile, path: str | Path, begin: int, end: int) -> Tensor:
     """Decode frames [begin, end) to float32 [C, T]; raises AudioError if they are not all there."""
-    lead = min(begin, MP3_LEAD) if file.format == "MP3" else 0
+    lead = 0
     try:
-        file.seek(begin - lead)
+        if file.tell() != begin:  # going on needs no seek, which costs time and, in mp3, the lead
+            lead = min(begin, MP3_LEAD) if file.format == "MP3" else 0
+            file.seek(begin - lead)
         block = file.read(lead + end - begin, dtype="float32", always_2d=True)[lead:]
         problem = "" if len(block) == end - begin else f"{begin + len(block)} frames can be read"
     except soundfile.LibsndfileError as error:
