@@ -1,6 +1,7 @@
 """Score generated sounds against references: python -m evaluation REFERENCE GENERATED.
 
-The report as JSON on stdout, the table on stderr. `python -m evaluation compare a.json b.json`
+The table on stderr; the whole report in the files of --json and --html, or without --json as JSON
+on stdout, pairs left out. `python -m evaluation compare a.json b.json`
 puts two reports side by side, or says why they cannot be compared.
 """
 
@@ -69,15 +70,17 @@ def _evaluate(argv: list[str]) -> None:
         protocol=args.protocol,
         metrics=args.metrics,
         weights=args.weights,
+        labels=args.labels,
         allow_extra=args.allow_extra,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         progress=True,
     )
-    if args.json is not None:
-        report.to_json(args.json)
     if args.html is not None:
         report.to_html(args.html)
-    print(json.dumps(report.to_dict(items=False), indent=1, allow_nan=False), flush=True)
+    if args.json is not None:
+        report.to_json(args.json)
+    else:
+        print(json.dumps(report.to_dict(items=False), indent=1, allow_nan=False), flush=True)
     print(report.to_text(), file=sys.stderr)
 
 
@@ -108,7 +111,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="python -m evaluation",
         description="Score generated sounds against references, paired by file name. "
-        "The report is JSON on stdout, its table on stderr.",
+        "The table goes to stderr, the report as JSON to the file of --json or else to stdout.",
         epilog="To compare two reports: python -m evaluation compare a.json b.json. Metrics: "
         + "; ".join(f"{key}: {info.label}" for key, info in METRICS.items()),
     )
@@ -116,7 +119,8 @@ def _parser() -> Parser:
     add("reference", type=Path, help="folder of reference sounds (wav, flac, ogg, mp3)")
     add("generated", type=Path, help="folder of generated sounds, same names")
     add("--captions", type=Path, metavar="FILE", help=".csv or .jsonl: name and caption")
-    add("--protocol", default="audiocraft", help="card by name (audiocraft, demo) or path")
+    add("--labels", type=Path, metavar="FILE", help=".csv or .jsonl: name and class; scores each")
+    add("--protocol", default="audiocraft", help="card by name (audiocraft, codec, demo) or path")
     add("--metrics", nargs="+", metavar="KEY", help="default: all the card lists")
     add("--json", type=Path, metavar="FILE", help="write the whole report, pairs included")
     add("--html", type=Path, metavar="FILE", help="write the report as one page")

@@ -14,6 +14,8 @@ class MetricInfo:
     best: str  # "low", "high" or "zero"
     unit: str = ""
     network: str | None = None  # key of evaluation.weights.NETWORKS
+    package: str | None = None  # import name of an optional package
+    install: str = ""  # what pip calls it
     needs_captions: bool = False
 
 
@@ -45,6 +47,26 @@ METRICS = {
             label="Level, generated over reference (median)",
             best="zero",
             unit="dB",
+        ),
+        MetricInfo(key="si_sdr", label="SI-SDR", best="high", unit="dB"),
+        MetricInfo(key="mel_distance", label="Mel distance, one resolution", best="low"),
+        MetricInfo(key="multi_scale_mel", label="Mel distance, five resolutions", best="low"),
+        MetricInfo(
+            key="log_spectral_distance", label="Log-spectral distance", best="low", unit="dB"
+        ),
+        MetricInfo(
+            key="visqol",
+            label="ViSQOL (MOS-LQO, 1 to 5)",
+            best="high",
+            package="visqol",
+            install="'audiogen[visqol]'",
+        ),
+        MetricInfo(
+            key="pesq",
+            label="PESQ, wideband, for speech (MOS-LQO, 1 to 5)",
+            best="high",
+            package="pesq",
+            install="pesq",
         ),
     )
 }

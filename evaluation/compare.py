@@ -81,7 +81,7 @@ def _must_agree(report: Report, metrics: Set[str]) -> dict[str, Any]:
     fields["pairs"] = report.data["pairs"]
     for key in sorted(metrics):
         details = report.scores[key].details
-        for name in ("embedder", "embedder_version"):
+        for name in ("embedder", "embedder_version", "listener", "listener_version"):
             if name in details:
                 fields[f"{key}.{name}"] = details[name]
     return fields
@@ -104,10 +104,10 @@ def _compare_score(key: str, report_a: Report, report_b: Report) -> dict[str, An
 
 
 def _paired_interval(key: str, report_a: Report, report_b: Report) -> list[float] | None:
-    """Interval of the difference of medians, resampling the clips both reports have."""
+    """Interval of the difference of medians or means, resampling the clips both reports have."""
     values_a, values_b = _values(key, report_a), _values(key, report_b)
     names = sorted(values_a.keys() & values_b.keys())
-    if not names:
+    if not names or None in (_finite(report_a.scores[key]), _finite(report_b.scores[key])):
         return None
     import numpy as np  # scipy takes seconds to load, and a refusal should not
 
@@ -116,9 +116,10 @@ def _paired_interval(key: str, report_a: Report, report_b: Report) -> list[float
 
     a = np.array([values_a[name] for name in names])
     b = np.array([values_b[name] for name in names])
+    center = np.mean if report_a.scores[key].details.get("statistic") == "mean" else np.median
     interval = clip_interval(
         len(names),
-        lambda indices: float(np.median(b[indices]) - np.median(a[indices])),
+        lambda indices: float(center(b[indices]) - center(a[indices])),
         settings=Bootstrap(**report_a.protocol["bootstrap"]),
         method="percentile",
     )

@@ -14,6 +14,8 @@ from evaluation.folders import Pair
 from evaluation.protocol import ProtocolCard
 
 MAX_KERNEL = 2**24  # weights of a resampling filter, about
+PADDING = 0.1  # seconds a codec may add to fill its last frame; no usual one has longer frames
+UNEVEN = 2  # samples by which resampling may leave two sounds of one duration apart
 LOUDNESS_BLOCK = 0.4  # seconds; ITU-R BS.1770-4 has no loudness below one block
 
 
@@ -55,6 +57,7 @@ class Item:
     reference: Sound
     generated: Sound
     generated_as_is: Sound  # before the loudness rule
+    cut: float = 0.0  # seconds taken off the end of the generated sound
 
 
 def load_item(pair: Pair, card: ProtocolCard) -> Item:
@@ -71,14 +74,18 @@ def load_item(pair: Pair, card: ProtocolCard) -> Item:
             for path in (pair.reference, pair.generated)
         )
     )
-    if card.length == "cut":
-        frames = round(reference.duration * generated.sample_rate)
-        generated = replace(generated, waveform=generated.waveform[: max(1, frames)])
+    length = len(generated.waveform)
+    if card.length != "keep":
+        frames = max(1, round(reference.duration * generated.sample_rate))
+        if card.length == "match":
+            _check_match(length - frames, generated.sample_rate, pair)
+        generated = replace(generated, waveform=generated.waveform[:frames])
     return Item(
         name=pair.name,
         reference=reference,
         generated=set_loudness(generated, card.generated_loudness, floor=card.loudness_floor),
         generated_as_is=generated,
+        cut=(length - len(generated.waveform)) / generated.sample_rate,
     )
 
 
@@ -98,6 +105,22 @@ def set_loudness(sound: Sound, target: float | None, *, floor: float) -> Sound:
         return sound
     gain = 10 ** ((target - float(level)) / 20)
     return replace(sound, waveform=(gain * sound.waveform).clamp(-1, 1))
+
+
+def _check_match(surplus: int, sample_rate: int, pair: Pair) -> None:
+    """Refuse a round trip that is not its original's length, but for the codec's last frame.
+
+    Raises:
+        AudioError: with the difference in seconds.
+    """
+    if -UNEVEN <= surplus <= PADDING * sample_rate:
+        return
+    which = "longer" if surplus > 0 else "shorter"
+    raise AudioError(
+        f"{pair.generated}: {abs(surplus) / sample_rate:.4f} s {which} than its reference. The "
+        f"protocol's `length: match` allows {PADDING} s more, for the padding of a codec, and no "
+        "less. Write the whole round trip, or score with a card of `length: cut`."
+    )
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from evaluation.catalog import check_metrics
 FOLDER = Path(__file__).parent / "protocols"
 CHOICES = {
     "mono": ("mean", "first"),
-    "length": ("cut", "keep"),
+    "length": ("cut", "keep", "match"),
     "silence": ("refuse", "score"),
     "resampler": ("sinc_kaiser64", "sinc_hann6"),
 }
@@ -47,7 +47,7 @@ class ProtocolCard:
     description: str
     source: str
     mono: str  # "mean" of the channels or the "first" one
-    length: str  # "cut" the generated sound to its reference's length, or "keep" it
+    length: str  # "cut" the generated sound to its reference's, "keep" it, or refuse a mis-"match"
     min_duration: float  # seconds; pairs with a shorter reference are left out and listed
     silence: str  # "refuse" or "score"
     resampler: str  # "sinc_kaiser64" or "sinc_hann6"

@@ -21,6 +21,7 @@ def describe_data(
     items: list[dict[str, Any]],
     *,
     captions: str | Path | None,
+    labels: str | Path | None,
     excluded: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Say which sounds were scored, by hash, and which were left out."""
@@ -29,7 +30,8 @@ def describe_data(
         "pairs": len(items),
         "reference": {"folder": str(reference), "sha256": _set_sha256(items, "reference_sha256")},
         "generated": {"folder": str(generated), "sha256": _set_sha256(items, "generated_sha256")},
-        "captions": _describe_captions(captions),
+        "captions": _describe_table(captions),
+        "labels": _describe_table(labels),
         "extra_generated": extra,
         "excluded": excluded,
     }
@@ -61,7 +63,7 @@ def data_warnings(data: dict[str, Any], items: list[dict[str, Any]]) -> list[str
     return [text for text, count in warnings.items() if count]
 
 
-def _describe_captions(path: str | Path | None) -> dict[str, str] | None:
+def _describe_table(path: str | Path | None) -> dict[str, str] | None:
     return None if path is None else {"file": str(path), "sha256": file_sha256(Path(path))}
 
 

@@ -10,38 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.catalog import METRICS
+from evaluation.score import Score, better
+from evaluation.tables import as_text, class_rows, score_rows, worst_pairs
 
 FORMAT = "evaluation-report"
 FORMAT_VERSION = 1
+SHOWN = 20  # pairs in the page's table of the worst
 
 
 class ReportError(ValueError):
     """A file that is not a report: which, why, and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """One number, how sure it is, and what it is called."""
-
-    name: str  # metric key
-    label: str  # what a person reads
-    unit: str  # empty if it has none
-    best: str  # "low", "high" or "zero"
-    value: float  # NaN if it does not exist
-    reason: str | None  # why it is NaN
-    n: int  # clips it is made of
-    interval: tuple[float, float] | None  # of the protocol's bootstrap confidence
-    details: dict[str, Any]
-
-    def to_text(self) -> str:
-        """Return the value with unit, or "n/a" and the reason."""
-        if math.isnan(self.value):
-            return f"n/a ({self.reason})" if self.reason else "n/a"
-        return f"{self.value:.4g} {self.unit}".strip()
-
-    def interval_text(self) -> str:
-        """Return the interval as "[low, high]", empty if there is none."""
-        return f"[{self.interval[0]:.4g}, {self.interval[1]:.4g}]" if self.interval else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +33,7 @@ class Report:
     provenance: dict[str, Any]  # date, versions of the instrument and of libraries
     warnings: list[str] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)  # one per pair
+    classes: dict[str, dict[str, Score]] = field(default_factory=dict)  # label -> metric key
 
     def to_dict(self, *, items: bool = True) -> dict[str, Any]:
         """Return plain JSON values; NaN becomes None.
@@ -92,7 +71,9 @@ class Report:
                 f"{path}: report format {version}, expected {FORMAT_VERSION}. Score again."
             )
         try:
-            content["scores"] = {key: _score(raw) for key, raw in content["scores"].items()}
+            content["scores"] = _read_scores(content["scores"])
+            classes = content.get("classes", {}).items()
+            content["classes"] = {label: _read_scores(scores) for label, scores in classes}
             report = cls(**content)
             _check(report)
             return report
@@ -101,17 +82,10 @@ class Report:
 
     def to_text(self) -> str:
         """Return the report as a table for a terminal."""
-        rows = [("metric", "value", self.interval_title(), "N", "better")]
-        rows += [
-            (score.label, score.to_text(), score.interval_text(), str(score.n), better(score.best))
-            for score in self.scores.values()
-        ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        lines.insert(1, "-" * max(len(line) for line in lines))
+        lines = as_text(score_rows(self.scores, interval_title=self.interval_title()))
+        classes = class_rows(self.scores, self.classes)
+        if classes:
+            lines += ["", *as_text(classes), ""]
         lines += self.notes()
         return "\n".join([*lines, self.summary()])
 
@@ -129,8 +103,16 @@ class Report:
             *flatten(self.data["generated"], "generated"),
             *flatten(self.protocol, "protocol"),
         ]
-        items = self.to_dict()["items"]
-        write_text(path, render_page(items, report=self, better=better, facts=facts))
+        worst, order = worst_pairs(self.items, self.scores, limit=SHOWN)
+        page = render_page(
+            report=self,
+            better=better,
+            facts=facts,
+            classes=class_rows(self.scores, self.classes),
+            worst=worst,
+            order=order,
+        )
+        write_text(path, page)
 
     def summary(self) -> str:
         """Return one line: protocol, N, and which sounds."""
@@ -163,11 +145,6 @@ class Report:
         return notes + [f"warning: {text}" for text in self.warnings]
 
 
-def better(best: str) -> str:
-    """Say in words which way a score is better."""
-    return {"low": "lower", "high": "higher", "zero": "near 0"}[best]
-
-
 def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield the leaves of nested mappings as ("a.b.c", value), in order."""
     if isinstance(value, dict) and value:
@@ -190,14 +167,8 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
-def _score(raw: dict[str, Any]) -> Score:
-    value = math.nan if raw["value"] is None else float(raw["value"])
-    interval = None
-    if raw["interval"] is not None:
-        low, high = raw["interval"]
-        interval = (float(low), float(high))
-    dict(raw["details"])
-    return Score(**raw | {"value": value, "interval": interval, "n": int(raw["n"])})
+def _read_scores(raw: dict[str, Any]) -> dict[str, Score]:
+    return {key: Score.from_dict(entry) for key, entry in raw.items()}
 
 
 def _check(report: Report) -> None:

@@ -1,14 +1,15 @@
 """One scorer per metric that can be computed: it takes decoded pairs and ends in a score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.catalog import METRICS
 from evaluation.embedders import Embedder
 from evaluation.embedders.logmel import LogMelStatistics
 from evaluation.interval import clip_interval
@@ -18,10 +19,12 @@ from evaluation.metrics.gaussian import (
     small_sample_text,
     unpack_gaussian,
 )
-from evaluation.metrics.level import level_difference
+from evaluation.metrics.spectral import log_spectral_distance, mel_distance, multi_scale_mel
+from evaluation.pair_scorer import LevelScorer
 from evaluation.prepare import Item
 from evaluation.protocol import Bootstrap, ProtocolCard
-from evaluation.report import Score
+from evaluation.round_trip import DistanceScorer, ListenerScorer, SiSdrScorer
+from evaluation.score import Score
 
 
 class Scorer(Protocol):
@@ -33,6 +36,10 @@ class Scorer(Protocol):
 
     def score(self, settings: Bootstrap) -> tuple[Score, list[str]]:
         """Return the score of all pairs, and warnings a reader of it needs."""
+        ...
+
+    def class_scores(self, labels: Sequence[str], settings: Bootstrap) -> dict[str, Score]:
+        """Return the score per label, one label per pair; nothing if there is no such score."""
         ...
 
 
@@ -66,13 +73,17 @@ class FrechetScorer:
         try:
             value = self._resample(np.arange(count))
         except ValueError as error:
-            return _score(self.key, math.nan, str(error), count, None, details), notes
+            return Score.of(self.key, math.nan, reason=str(error), n=count, details=details), notes
         interval = clip_interval(count, self._resample, settings=settings, method="basic")
         if interval is not None:
             interval = (max(0.0, interval[0]), max(0.0, interval[1]))
             details["interval_of"] = "the distance without its small-sample bias"
         details["reference_halves"] = self._halves()
-        return _score(self.key, value, None, count, interval, details), notes
+        return Score.of(self.key, value, n=count, interval=interval, details=details), notes
+
+    def class_scores(self, labels: Sequence[str], settings: Bootstrap) -> dict[str, Score]:
+        """Return nothing: the windows of one class are too few for a covariance."""
+        return {}
 
     def _resample(self, clips: np.ndarray) -> float:
         return self._distance("reference", clips, "generated", clips)
@@ -100,40 +111,6 @@ class FrechetScorer:
         return float(frechet_distance(*gaussians))
 
 
-class LevelScorer:
-    """Median level difference over pairs; a pair with a silent side has none."""
-
-    key = "level_difference_db"
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def add(self, item: Item) -> dict[str, float]:
-        """Compare the levels as decoded, before any loudness rule."""
-        value = level_difference(item.reference.waveform, item.generated_as_is.waveform)
-        self.values.append(float(value))
-        return {self.key: self.values[-1]}
-
-    def score(self, settings: Bootstrap) -> tuple[Score, list[str]]:
-        """Return the median over pairs whose two sides are audible; N counts those."""
-        values = np.array(self.values)
-        audible = values[np.isfinite(values)]
-        silent = len(values) - len(audible)
-        details = {"silent_pairs": silent}
-        if len(audible) == 0:
-            reason = "no pair has two audible sides"
-            return _score(self.key, math.nan, reason, 0, None, details), []
-        interval = clip_interval(
-            len(audible),
-            lambda clips: float(np.median(audible[clips])),
-            settings=settings,
-            method="percentile",
-        )
-        score = _score(self.key, float(np.median(audible)), None, len(audible), interval, details)
-        warning = f"{silent} of {len(values)} pairs have a silent side and no level difference."
-        return score, [warning] if silent else []
-
-
 def build_scorer(key: str, card: ProtocolCard) -> Scorer:
     """Build the scorer of a metric with the options its card states.
 
@@ -142,7 +119,7 @@ def build_scorer(key: str, card: ProtocolCard) -> Scorer:
     """
     try:
         return BUILDERS[key](**card.metrics[key])
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"protocol {card.name}: options of {key}: {error}") from error
 
 
@@ -150,29 +127,44 @@ def _build_standin(**options: Any) -> Scorer:
     return FrechetScorer("frechet_logmel_standin", LogMelStatistics(**options))
 
 
+def _build_distance(key: str, distance: Callable[..., Tensor], **options: Any) -> Scorer:
+    """Build the scorer of a spectral distance; unknown options are refused here, not later."""
+    sample_rate = options.pop("sample_rate", None)
+    unknown = options.keys() - signature(distance).parameters.keys()
+    if unknown:
+        raise ValueError(f"it has no option {', '.join(sorted(unknown))}")
+    takes_rate = "sample_rate" in signature(distance).parameters
+
+    def measure(reference: Tensor, generated: Tensor, rate: int) -> float:
+        given = options | ({"sample_rate": rate} if takes_rate else {})
+        return float(distance(reference[None], generated[None], **given))
+
+    scorer = DistanceScorer(key, measure, sample_rate=sample_rate)
+    measure(torch.ones(8), torch.ones(8), 48000)  # so that wrong options show before the work
+    return scorer
+
+
+def _build_visqol(**options: Any) -> Scorer:
+    from evaluation.metrics.visqol import Visqol
+
+    return ListenerScorer("visqol", Visqol(**options))
+
+
+def _build_pesq(**options: Any) -> Scorer:
+    from evaluation.metrics.pesq import Pesq
+
+    return ListenerScorer("pesq", Pesq(**options))
+
+
 BUILDERS: dict[str, Callable[..., Scorer]] = {
     "frechet_logmel_standin": _build_standin,
     "level_difference_db": LevelScorer,
+    "si_sdr": SiSdrScorer,
+    "mel_distance": partial(_build_distance, "mel_distance", mel_distance),
+    "multi_scale_mel": partial(_build_distance, "multi_scale_mel", multi_scale_mel),
+    "log_spectral_distance": partial(
+        _build_distance, "log_spectral_distance", log_spectral_distance
+    ),
+    "visqol": _build_visqol,
+    "pesq": _build_pesq,
 }
-
-
-def _score(
-    key: str,
-    value: float,
-    reason: str | None,
-    count: int,
-    interval: tuple[float, float] | None,
-    details: dict[str, Any],
-) -> Score:
-    info = METRICS[key]
-    return Score(
-        name=key,
-        label=info.label,
-        unit=info.unit,
-        best=info.best,
-        value=value,
-        reason=reason,
-        n=count,
-        interval=interval,
-        details=details,
-    )

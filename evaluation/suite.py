@@ -1,6 +1,7 @@
 """Pairs x metrics under one protocol card -> Report."""
 
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ from evaluation.audio import AudioError, check_sound, file_sha256
 from evaluation.captions import check_captions, read_captions
 from evaluation.catalog import METRICS, check_metrics
 from evaluation.folders import Pair, pair_folders, shorten
+from evaluation.labels import check_labels, read_labels
 from evaluation.protocol import ProtocolCard, load_protocol
 from evaluation.provenance import data_warnings, describe_data, describe_tools
 from evaluation.report import Report
+from evaluation.score import Score
 from evaluation.weights import missing_reason
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ def evaluate(
     metrics: Iterable[str] | None = None,
     *,
     weights: str | Path | None = None,
+    labels: str | Path | None = None,
     allow_extra: bool = False,
     date: str | None = None,
     progress: bool = False,
@@ -43,6 +47,7 @@ def evaluate(
         metrics: keys to compute; None computes what the card lists and this machine can, and
             names the rest in `Report.not_computed`.
         weights: folder of pretrained weights; None is the default one.
+        labels: .csv or .jsonl with a class for every pair; scores are then also given per class.
         allow_extra: leave out generated files that have no reference instead of refusing them.
         date: goes into the report as it is.
         progress: show a bar with the time left on stderr, if that is a terminal.
@@ -54,6 +59,7 @@ def evaluate(
     card = load_protocol(protocol)
     pairs = pair_folders(reference, generated, allow_extra=allow_extra)
     texts = _load_captions(captions, pairs)
+    kinds = _load_labels(labels, pairs)
     keys, not_computed = _choose(card, metrics, weights, has_captions=texts is not None)
     pairs, excluded = _keep_long(pairs, card.min_duration)
 
@@ -65,7 +71,10 @@ def evaluate(
     for key, scorer in zip(keys, scorers, strict=True):
         scores[key], notes = scorer.score(card.bootstrap)
         warnings += notes
-    data = describe_data(reference, generated, items, captions=captions, excluded=excluded)
+    classes = _score_classes(dict(zip(keys, scorers, strict=True)), items, kinds, card)
+    data = describe_data(
+        reference, generated, items, captions=captions, labels=labels, excluded=excluded
+    )
     return Report(
         scores=scores,
         not_computed=not_computed,
@@ -74,6 +83,7 @@ def evaluate(
         provenance=describe_tools(card, date=date),
         warnings=data_warnings(data, items) + warnings,
         items=items,
+        classes=classes,
     )
 
 
@@ -85,6 +95,14 @@ def _load_captions(
     captions = read_captions(Path(path))
     check_captions(pairs, captions, path=Path(path))
     return captions
+
+
+def _load_labels(path: str | Path | None, pairs: list[Pair]) -> Mapping[str, str] | None:
+    if path is None:
+        return None
+    labels = read_labels(Path(path))
+    check_labels(pairs, labels, path=Path(path))
+    return labels
 
 
 def _choose(
@@ -118,6 +136,8 @@ def _why_not(
     reasons = []
     if info.network is not None:
         reasons.append(missing_reason(info.network, weights))
+    if info.package is not None and find_spec(info.package) is None:
+        reasons.append(f"it needs a package: pip install {info.install}")
     if info.needs_captions and not has_captions:
         reasons.append("it needs --captions")
     return "; ".join(reason for reason in reasons if reason) or None
@@ -159,11 +179,14 @@ def _score_pairs(
     from evaluation.prepare import load_item
 
     items, shorter = [], []
+    padded: dict[str, float] = {}  # seconds taken off, by name
     hide = None if progress else True  # None hides the bar where stderr is not a terminal
     for pair in tqdm(pairs, desc="scoring", unit="pair", disable=hide, leave=False):
         item = load_item(pair, card)
         if item.generated.duration < item.reference.duration - SHORTER:
             shorter.append(pair.name)
+        if item.cut > 0:
+            padded[pair.name] = item.cut
         try:
             values = {name: value for scorer in scorers for name, value in scorer.add(item).items()}
         except AudioError as error:
@@ -177,9 +200,30 @@ def _score_pairs(
                 "values": values,
             }
         )
-    if not shorter:
-        return items, []
-    return items, [
+    checks = {
         f"{len(shorter)} of {len(pairs)} generated sounds are more than {SHORTER} s shorter than "
-        f"their reference: {shorten(shorter)}"
-    ]
+        f"their reference: {shorten(shorter)}": shorter,
+        f"{len(padded)} of {len(pairs)} generated sounds are longer than their reference, by "
+        f"{max(padded.values(), default=0):.4f} s at most, and were cut: "
+        f"{shorten(padded)}": padded if card.length == "match" else {},
+    }
+    return items, [text for text, names in checks.items() if names]
+
+
+def _score_classes(
+    scorers: "dict[str, Scorer]",
+    items: list[dict[str, Any]],
+    kinds: Mapping[str, str] | None,
+    card: ProtocolCard,
+) -> dict[str, dict[str, Score]]:
+    """Note every item's class beside its name, and score the classes, in order of their names."""
+    if kinds is None:
+        return {}
+    for item in items:
+        item["class"] = kinds[item["name"]]
+    labels = [item["class"] for item in items]
+    classes: dict[str, dict[str, Score]] = {label: {} for label in sorted(set(labels))}
+    for key, scorer in scorers.items():
+        for label, score in scorer.class_scores(labels, card.bootstrap).items():
+            classes[label][key] = score
+    return classes

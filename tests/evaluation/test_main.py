@@ -50,7 +50,7 @@ def test_wrong_arguments_are_one_line_too():
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        (["--protocol", "audiokraft"], ["no protocol 'audiokraft'", "audiocraft, demo"]),
+        (["--protocol", "audiokraft"], ["no protocol 'audiokraft'", "audiocraft, codec, demo"]),
         (["--metrics", "frechet_logmel"], ["Did you mean frechet_logmel_standin"]),
         (["--metrics", "kld_passt"], ["kld_passt cannot be computed", "passt-s-f128"]),
         (["--captions", "nowhere.csv"], ["nowhere.csv does not exist"]),
@@ -87,21 +87,31 @@ def test_scoring_without_networks_needs_no_torchmetrics():
 
 
 def test_a_whole_run_in_a_process(folders, tmp_path):
-    """JSON on stdout, people on stderr, files whole; and nothing of ours is imported."""
+    """JSON to the file, people on stderr, nothing on stdout; files whole."""
     result = run(
         *folders, "--protocol", "audiocraft", "--json", tmp_path / "r.json",
         "--html", tmp_path / "r.html",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    on_stdout = json.loads(result.stdout)
+    assert result.stdout == ""
     in_file = json.loads((tmp_path / "r.json").read_text())
     assert len(in_file.pop("items")) == 12
-    assert on_stdout == in_file
     assert in_file["provenance"]["date"]
     assert "N = 12 pairs" in result.stderr
-    assert "frechet_logmel_standin" in on_stdout["scores"]
+    assert "frechet_logmel_standin" in in_file["scores"]
     assert_never_called_fad(result.stderr)
     assert "<html" in (tmp_path / "r.html").read_text()
+
+
+def test_without_a_file_the_report_is_on_stdout(folders, capsys):
+    arguments = [*map(str, folders), "--protocol", "demo"]
+    assert main([*arguments, "--metrics", "level_difference_db"]) == 0
+    captured = capsys.readouterr()
+    on_stdout = json.loads(captured.out)
+    assert "items" not in on_stdout
+    assert list(on_stdout["scores"]) == ["level_difference_db"]
+    assert "N = 12 pairs" in captured.err
+    assert captured.err.count("\n") < 10
 
 
 def assert_never_called_fad(text):

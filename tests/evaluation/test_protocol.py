@@ -7,7 +7,7 @@ from evaluation.protocol import FOLDER, ProtocolError, load_protocol, protocol_n
 
 
 def test_every_shipped_card_loads_under_its_file_name():
-    assert {"audiocraft", "demo"} <= set(protocol_names())
+    assert {"audiocraft", "codec", "demo"} <= set(protocol_names())
     for name in protocol_names():
         assert load_protocol(name).name == name
 
@@ -69,7 +69,7 @@ def test_a_wrong_card_is_refused_by_field(tmp_path, changes, message):
 
 
 def test_an_unknown_card_names_the_known_ones(tmp_path):
-    with pytest.raises(ProtocolError, match=r"no protocol 'audiokraft'\. Known: audiocraft, demo"):
+    with pytest.raises(ProtocolError, match=r"no protocol 'audiokraft'\. Known: audiocraft, codec, demo"):
         load_protocol("audiokraft")
     path = tmp_path / "bad.yaml"
     path.write_text("a: [1\nb: 2")
