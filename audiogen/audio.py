@@ -37,6 +37,7 @@ __all__ = [
     "AudioError",
     "AudioInfo",
     "AudioLevels",
+    "as_channels",
     "audio_info",
     "audio_writer",
     "check_audio",
@@ -126,7 +127,7 @@ def read_audio(
                 f"file is {file.frames / file.samplerate:.3f} s long; correct the span"
             )
         begin, end = input_span(first, last, up=up, down=down, frames=file.frames)
-        span = _as_channels(decode(file, path, begin, end), channels, path)
+        span = as_channels(decode(file, path, begin, end), channels, path)
     offset = first - begin // down * up
     return resample(span, down, up)[:, offset : offset + last - first].contiguous(), rate
 
@@ -282,7 +283,8 @@ def check_audio(path: str | Path, *, silence: float = SILENCE) -> AudioLevels:
     )
 
 
-def _as_channels(waveform: Tensor, channels: int | None, path: str | Path) -> Tensor:
+def as_channels(waveform: Tensor, channels: int | None, path: str | Path) -> Tensor:
+    """Mix or repeat float [C, T] as `read_audio` says."""
     if channels is None or channels == len(waveform):
         return waveform
     if channels == 1:
