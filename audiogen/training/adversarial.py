@@ -7,11 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from audiogen.codec.losses import (
-    feature_matching_loss,
-    hinge_discriminator_loss,
-    hinge_generator_loss,
-)
+from audiogen.codec.adversarial import adversarial_loss, feature_matching_loss
 from audiogen.training.precision import floats, full_precision
 from audiogen.training.recording import average_gradients
 
@@ -28,6 +24,8 @@ class Adversarial(nn.Module):
         start: update of the generator from which on the discriminator plays.
         every: the discriminator learns at every so many updates of the generator; 1.5 is two of
             three. (The reference draws, with probability 1 / every.)
+        loss: "hinge", "hinge2" or "mse".
+        normalize_features: compare feature maps in units of their mean magnitude.
     """
 
     def __init__(
@@ -37,6 +35,8 @@ class Adversarial(nn.Module):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         start: int = 0,
         every: float = 1,
+        loss: str = "hinge",
+        normalize_features: bool = False,
     ) -> None:
         super().__init__()
         if start < 0 or not every >= 1:
@@ -47,6 +47,8 @@ class Adversarial(nn.Module):
         self.make_optimizer = optimizer
         self.start = start
         self.every = every
+        self.game = adversarial_loss(loss)
+        self.normalize_features = normalize_features
 
     def plays(self, update: int) -> bool:
         """Whether the generator sees adversarial losses at this update (0 is the first)."""
@@ -83,10 +85,11 @@ class Adversarial(nn.Module):
             self.discriminator.requires_grad_(True)
         with full_precision(real):
             return {
-                "adversarial": hinge_generator_loss(floats(fake_logits)),
+                "adversarial": self.game.generator(floats(fake_logits)),
                 "feature": feature_matching_loss(
                     [floats(maps) for maps in fake_features],
                     [floats(maps) for maps in real_features],
+                    normalize=self.normalize_features,
                 ),
             }
 
@@ -100,4 +103,4 @@ class Adversarial(nn.Module):
         real_logits, _ = self.discriminator(real)
         fake_logits, _ = self.discriminator(fake.detach())
         with full_precision(real):
-            return hinge_discriminator_loss(floats(real_logits), floats(fake_logits))
+            return self.game.discriminator(floats(real_logits), floats(fake_logits))

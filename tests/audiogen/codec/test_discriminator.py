@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from audiogen.codec.discriminator import MultiScaleSTFTDiscriminator, STFTDiscriminator
-from audiogen.codec.losses import (
+from audiogen.codec.adversarial import (
     feature_matching_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
 )
+from audiogen.codec.discriminator import MultiScaleSTFTDiscriminator, STFTDiscriminator
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -3,15 +3,12 @@ import math
 import pytest
 import torch
 
-from audiogen.codec.losses import (
-    MelSpectrogram,
-    MultiScaleMelLoss,
+from audiogen.codec.adversarial import (
     feature_matching_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
-    level_pair,
-    si_snr,
 )
+from audiogen.codec.losses import MelSpectrogram, MultiScaleMelLoss, level_pair, si_snr
 
 RATE = 16000
 

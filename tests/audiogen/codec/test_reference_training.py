@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiogen.codec.balancer import Balancer
-from audiogen.codec.discriminator import MultiScaleSTFTDiscriminator
-from audiogen.codec.losses import (
-    MultiScaleMelLoss,
+from audiogen.codec.adversarial import (
     feature_matching_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
 )
+from audiogen.codec.balancer import Balancer
+from audiogen.codec.discriminator import MultiScaleSTFTDiscriminator
+from audiogen.codec.losses import MultiScaleMelLoss
 from audiogen.codec.model import Codec
 
 
