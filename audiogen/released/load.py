@@ -164,7 +164,7 @@ def is_language_model(state: Mapping[str, Tensor]) -> bool:
 
 
 def _nothing_at(path: Path) -> str:
-    if not path.exists():
+    if not path.is_dir():
         return f"there is no {path}: give a {CODEC_FILE}, a training checkpoint, or their folder"
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:4]) or "nothing"
     lacks = f"{path} holds no {CODEC_FILE} and no {TRAINING_FILE} (it holds {found})"
