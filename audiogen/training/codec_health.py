@@ -9,7 +9,7 @@ from torch import Tensor
 from audiogen.codec.health import code_statistics, count_codes, drift
 from audiogen.codec.model import Codec
 
-Score = Callable[[Tensor, Tensor], Tensor]  # reference, generated [B, C, T] -> [B]
+Score = Callable[[Tensor, Tensor], Tensor]  # reference, generated [B, C, T] -> [B] or [B, F]
 
 BOUND = 100.0  # dB; an item that is perfect, or lost altogether, must not decide a mean alone
 
@@ -17,7 +17,7 @@ BOUND = 100.0  # dB; an item that is perfect, or lost altogether, must not decid
 def scores(
     metrics: Mapping[str, Score], reference: Tensor, generated: Tensor
 ) -> dict[str, tuple[Tensor, int]]:
-    """Measure pairs float [B, C, T]: the mean of the items that have a value, and their number.
+    """Measure pairs float [B, C, T]: the mean of the values that exist, and their number.
 
     SI-SDR of a silent reference does not exist, and is infinite for a sound that is perfect or
     has nothing of its reference: those count as plus and minus `BOUND`.

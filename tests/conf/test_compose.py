@@ -15,8 +15,8 @@ from audiogen.training.identity import register_resolvers, run_id
 
 CONF = Path(__file__).parents[2] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml"))
-OF_CODEC = {"codec", "adversarial"}
-OF_CODEC_ONLY = {"sounds_16khz", "random_sounds", "adam_gan", "codebooks", "codec_16khz"}
+OF_CODEC = {"codec", "adversarial", "objective"}
+OF_CODEC_ONLY = {"sounds_16khz", "random_sounds", "adam_gan", "codebooks"}
 NEEDED = ["trainer.max_steps=10"]
 
 
@@ -33,7 +33,7 @@ def root_of(group: str, name: str) -> str:
         return "generate"
     if group == "metrics":
         return "evaluate"
-    is_codec = group in OF_CODEC or name in OF_CODEC_ONLY or name.endswith("_codec")
+    is_codec = group in OF_CODEC or name in OF_CODEC_ONLY or "codec" in name
     return "train_codec" if is_codec else "train_lm"
 
 
