@@ -86,6 +86,11 @@ class Report:
         classes = class_rows(self.scores, self.classes)
         if classes:
             lines += ["", *as_text(classes), ""]
+        lines += [
+            f"{score.label}: {score.to_text()}"
+            for score in self.scores.values()
+            if math.isnan(score.value)
+        ]
         lines += self.notes()
         return "\n".join([*lines, self.summary()])
 

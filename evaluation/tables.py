@@ -13,7 +13,7 @@ def score_rows(scores: Mapping[str, Score], *, interval_title: str) -> Rows:
     """Return a row per metric: value, interval, N, which way is better."""
     rows: Rows = [("metric", "value", interval_title, "N", "better")]
     rows += [
-        (score.label, score.to_text(), score.interval_text(), str(score.n), better(score.best))
+        (score.label, _value(score), score.interval_text(), str(score.n), better(score.best))
         for score in scores.values()
     ]
     return rows
@@ -25,7 +25,7 @@ def class_rows(scores: Mapping[str, Score], classes: Mapping[str, Mapping[str, S
     if not keys:
         return []
     order = sorted(classes, key=lambda label: _badness(classes[label].get(keys[0])))
-    rows: Rows = [("class", *(scores[key].label for key in keys), "N")]
+    rows: Rows = [("class", *(_heading(scores[key]) for key in keys), "N")]
     for label in order:
         row = classes[label]
         count = max(score.n for score in row.values())
@@ -66,6 +66,15 @@ def as_text(rows: Rows) -> list[str]:
     ]
     lines.insert(1, "-" * max(len(line) for line in lines))
     return lines
+
+
+def _value(score: Score) -> str:
+    """Return the value without the reason why there is none: it has its own line."""
+    return "n/a" if math.isnan(score.value) else score.to_text()
+
+
+def _heading(score: Score) -> str:
+    return f"{score.label}, {score.unit}" if score.unit else score.label
 
 
 def _cell(score: Score | None) -> str:

@@ -8,11 +8,12 @@ from audiogen.training.launch import command_line, launch
 
 
 def main(cfg: DictConfig) -> None:
-    """Hand the configuration to `python -m evaluation`: JSON on stdout, the table on stderr."""
+    """Hand the configuration to `python -m evaluation`: the table goes to stderr."""
     from evaluation.__main__ import main as evaluation
 
     options = {
         "captions": cfg.captions,
+        "labels": cfg.labels,
         "protocol": cfg.metrics.protocol,
         "metrics": list(cfg.metrics["keys"]),  # .keys is a method
         "json": cfg.json,
