@@ -17,6 +17,7 @@ from audiogen.released.stand_ins import to_plain
 
 Location = tuple[str, ...]
 MOST_STEPS = 100_000  # a real one takes a few hundred
+DEEPEST = 64  # a real one is five keys deep
 
 # YAML 1.1 as PyYAML knows it takes 1e-05 for text: numbers need no dot here, as in OmegaConf.
 FLOAT = re.compile(
@@ -119,8 +120,10 @@ class XpCfg:
     def _deep(self, node: Any, at: Location, trail: tuple[Location, ...]) -> Any:
         node, at = self._shallow(node, at, trail)
         if isinstance(node, dict | list):
-            if at in trail or len(at) > 64:
+            if at in trail:
                 raise self.error(f"refers to itself: {_cycle(trail, at)}")
+            if len(at) > DEEPEST:
+                raise self.error(f"is nested without end at {'.'.join(at[:3])}")
             inside = (*trail, at)
             if isinstance(node, list):
                 return [self._deep(item, (*at, str(i)), inside) for i, item in enumerate(node)]
