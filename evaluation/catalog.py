@@ -59,7 +59,7 @@ METRICS = {
             label="ViSQOL (MOS-LQO, 1 to 5)",
             best="high",
             package="visqol",
-            install="'audiogen[visqol]'",
+            install="visqol-python",
         ),
         MetricInfo(
             key="pesq",

@@ -69,7 +69,9 @@ def test_a_wrong_card_is_refused_by_field(tmp_path, changes, message):
 
 
 def test_an_unknown_card_names_the_known_ones(tmp_path):
-    with pytest.raises(ProtocolError, match=r"no protocol 'audiokraft'\. Known: audiocraft, codec, demo"):
+    with pytest.raises(
+        ProtocolError, match=r"no protocol 'audiokraft'\. Known: audiocraft, codec, demo"
+    ):
         load_protocol("audiokraft")
     path = tmp_path / "bad.yaml"
     path.write_text("a: [1\nb: 2")
