@@ -112,6 +112,6 @@ def _text(value: float, unit: str) -> str:
         return f"{value / 1e9:.2f} GB"
     if math.isinf(value):
         return "over zero"
-    if unit in ("clips", "entries"):
+    if unit in ("clips", "codebooks"):
         return f"{value:.0f}"
     return f"{value:.{3 if abs(value) < 1 else 2}f} {unit}".strip()

@@ -28,6 +28,7 @@ from audiogen.files import replacing
 from recipes.command import Parser, exit_code
 from recipes.demo.probe import IGNORE, LabelSet, Probe, train_probe
 from recipes.demo.samples import read_beginning
+from recipes.page.inputs import main_label
 
 SETS = {
     "real": "reference",
@@ -35,7 +36,6 @@ SETS = {
     "generated": "generated",
     "unguided": "unguided",
 }
-MAIN_LABELS = ("family", "class")  # the label a table is about: synthetic family, ESC-50 class
 SILENT = 0.003  # RMS below which a clip counts as silent, full scale 1
 CONFIDENCE = 0.95
 
@@ -159,7 +159,7 @@ def score(samples: Path, probe: Probe | None) -> dict[str, Any]:
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(rows)))
     shuffled = {name: value[order] for name, value in targets.items()}
     report["shuffled"] = score_set(sets["generated"], shuffled)
-    main = next((name for name in MAIN_LABELS if name in targets), next(iter(targets)))
+    main = main_label([targets]) or next(iter(targets))
     return {
         "n": len(rows),
         "probe": {"labels": {n: list(v) for n, v in probe.label_set.values.items()}, "main": main},

@@ -10,18 +10,20 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from recipes.page.inputs import History
 
 # Colors that stand for others: the page replaces them, so that light and dark both fit.
 INK, GRID = "#010101", "#020202"
 SERIES = [f"#0300{number:02x}" for number in range(8)]
+UPDATES = "updates"
 POINTS = 400  # per line; more cannot be told apart
 SIZE = (4.0, 2.6)  # inches, of which the page makes what fits
 APART = ("train/learning_rate", "train/gradient_norm")  # logged, but not losses
 TITLES = {
     "si_sdr": ("SI-SDR", "dB"),
-    "mel_distance": ("mel distance", "nats"),
+    "mel_distance": ("mel distance", "log10 power"),
 }  # of what is logged under a name that says less
 CODEBOOKS = (
     ("perplexity", "codebook perplexity", "codes"),
@@ -56,6 +58,7 @@ class Line:
     color: int = 0
     dashed: bool = False
     marked: bool = False  # with a dot per point, for what is measured rarely
+    filled: bool = False  # down to zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,19 +114,35 @@ def per_codebook(history: History, prefix: str, title: str, unit: str) -> Chart 
     return chart(title, lines, unit)
 
 
-def chart(title: str, lines: Sequence[Line], unit: str, *, from_zero: bool = False) -> Chart | None:
-    """Draw lines, with their last values in words; None if no line has a point."""
+def chart(
+    title: str,
+    lines: Sequence[Line],
+    unit: str,
+    *,
+    x_label: str = UPDATES,
+    note: str | None = None,
+    from_zero: bool = False,
+    log_y: bool = False,
+) -> Chart | None:
+    """Draw lines with a note, their last values if none is given; None if no line has a point."""
     lines = [line for line in lines if len(line.x)]
     if not lines:
         return None
     ends = ", ".join(f"{line.name} {_short(line.y[-1])}" for line in lines)
-    return Chart(
-        title=title, note=f"Last: {ends}", svg=draw(title, lines, unit=unit, from_zero=from_zero)
-    )
+    svg = draw(title, lines, unit=unit, x_label=x_label, from_zero=from_zero, log_y=log_y)
+    return Chart(title=title, note=note or f"Last: {ends}", svg=svg)
 
 
-def draw(title: str, lines: Sequence[Line], *, unit: str = "", from_zero: bool = False) -> Markup:
-    """Draw lines over the number of updates.
+def draw(
+    title: str,
+    lines: Sequence[Line],
+    *,
+    unit: str = "",
+    x_label: str = UPDATES,
+    from_zero: bool = False,
+    log_y: bool = False,
+) -> Markup:
+    """Draw lines over the number of updates, or over what ``x_label`` says.
 
     Returns:
         An <svg> element without identity of its own: ink and letters are the page's.
@@ -142,9 +161,15 @@ def draw(title: str, lines: Sequence[Line], *, unit: str = "", from_zero: bool =
                 marker="o" if line.marked or len(x) == 1 else "",
                 markersize=3.5,
             )
-        axes.set_xlabel("updates")
+            if line.filled:
+                axes.fill_between(x, y, color=SERIES[line.color % len(SERIES)], alpha=0.25, lw=0)
+        axes.set_xlabel(x_label)
         axes.set_ylabel(unit)
         axes.set_axisbelow(True)
+        if log_y:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         if from_zero:
             axes.set_ylim(0, 1.1 * max(max(line.y) for line in lines))
         if len(lines) > 1:

@@ -3,12 +3,13 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
+MAIN_LABELS = ("family", "class")  # the label that tables are about: synthetic, ESC-50
 SYNTHETIC, RECORDINGS = "synthetic", "recordings"
 
 
@@ -111,6 +112,12 @@ class History:
         """Return the last row that has all these names, so that they can be compared."""
         rows = [row for row in self.rows if all(name in row for name in names)]
         return rows[-1] if rows else None
+
+
+def main_label(labels: Iterable[Mapping[str, object]]) -> str | None:
+    """Return the name of the label that tables are about, or None if no clip has one."""
+    names = {name for clip in labels for name in clip}
+    return next((name for name in MAIN_LABELS if name in names), None)
 
 
 def is_number(value: Any) -> TypeGuard[float]:

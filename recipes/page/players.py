@@ -22,6 +22,7 @@ from audiogen.audio import AudioError, read_audio
 RANGE = 80.0  # dB between the darkest and the brightest color
 MELS = 80
 PALETTE = "magma"
+KINDS = {".wav": "audio/wav", ".flac": "audio/flac"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Heard:
     """A decoded sound file."""
 
     content: bytes
+    kind: str  # of the content, as browsers name it
     waveform: Tensor  # float32 [T]
     decibels: NDArray[np.float32]  # [mels, frames], relative to full scale
 
@@ -72,7 +74,12 @@ def hear(path: Path) -> Heard | str:
         content = path.read_bytes()
     except (AudioError, OSError) as error:
         return str(error).removeprefix(f"{path}: ") if path.is_file() else "there is no such file"
-    return Heard(content=content, waveform=waveform[0], decibels=log_mel(waveform[0], rate))
+    return Heard(
+        content=content,
+        kind=KINDS.get(path.suffix.lower(), "audio/wav"),
+        waveform=waveform[0],
+        decibels=log_mel(waveform[0], rate),
+    )
 
 
 def panel(folder: str, title: str, heard: Heard | str, top: float) -> Panel:
@@ -83,7 +90,7 @@ def panel(folder: str, title: str, heard: Heard | str, top: float) -> Panel:
     return Panel(
         folder=folder,
         title=title,
-        sound=data_uri(heard.content, "audio/wav"),
+        sound=data_uri(heard.content, heard.kind),
         picture=data_uri(picture(heard.decibels, top), "image/png"),
         seconds=heard.decibels.shape[1] / 125,
         level=f"{20 * math.log10(rms):.0f} dB" if rms > 1e-6 else "silent",

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from audiogen.data.manifest import SPLITS, Clip, read_manifest
-from recipes.page.inputs import MissingInputError, Run
+from recipes.page.inputs import MissingInputError, Run, main_label
 
-MAIN_LABELS = ("family", "class")
 SHOWN = 200  # skipped files listed by name
 UNLABELED = "without a label"
 
@@ -18,7 +17,7 @@ def corpus_section(run: Run) -> dict[str, Any]:
     if not path.is_file():
         raise MissingInputError(run.why_missing("data/manifest.jsonl", "data"))
     clips = list(read_manifest(path))
-    label = next((name for name in MAIN_LABELS if any(name in c.labels for c in clips)), None)
+    label = main_label(clip.labels for clip in clips)
     origins = Counter((clip.source, clip.licence) for clip in clips)
     return {
         "splits": SPLITS,

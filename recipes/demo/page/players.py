@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.demo.page.corpus import MAIN_LABELS
-from recipes.page.inputs import MissingInputError, Run
+from recipes.page.inputs import MissingInputError, Run, main_label
 from recipes.page.players import RANGE, color_scale, hear, loudest, panel
 
 FOLDERS = {
@@ -21,7 +20,7 @@ MAX_BYTES = 6_200_000  # of sound files: with base64 and pictures about 11 MB
 def players_section(run: Run) -> dict[str, Any]:
     """Return the chosen clips with four panels each."""
     rows = run.rows("samples/captions.jsonl", stage="samples")
-    label = next((n for n in MAIN_LABELS if any(n in _labels(row) for row in rows)), None)
+    label = main_label(_labels(row) for row in rows)
     wanted = choose(rows, label)
     if not wanted:
         raise MissingInputError("samples/captions.jsonl names no clip.")

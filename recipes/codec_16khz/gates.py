@@ -1,0 +1,90 @@
+"""Did a run reach what it has to? python -m recipes.codec_16khz.gates --run runs/codec_16khz
+
+Prints expected and reached values; exit code 0 if every gate that binds the run holds, 1 if one
+fails, was not measured or none binds, 2 if there is no such run.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipes.codec_16khz.alarms import COLLAPSED
+from recipes.command import Parser, exit_code
+from recipes.gates import Outcome, all_hold, check, read_gates, show
+from recipes.page.inputs import History, Run, is_number
+from recipes.page.timing import stage_times, totals
+
+EXPECTED = Path(__file__).with_name("expected.json")
+EXPERIMENT = "codec_16khz_cpu"
+STAGES = {"data": "sounds", "codec": "train the codec", "health": "health of the codec"}
+REQUIRED = ("data", "codec")
+OTHER = "other sounds or settings"
+
+
+def measure(
+    found: Mapping[str, Any], run: Run | None, history: History | None
+) -> dict[str, float | None]:
+    """Collect what the gates are about; None for what is not there.
+
+    Args:
+        found: what health.json holds.
+        run: for time and memory.
+        history: of the training, for what rose and fell.
+    """
+    books = found["health"]["codebooks"]
+    levels = [row["level"] for row in found["classes"]]
+    first, last = _ends(history, "val/si_sdr")
+    mel_first, mel_last = _ends(history, "val/mel_distance")
+    seconds, memory = totals(stage_times(run.stages if run else [], STAGES), REQUIRED)
+    return {
+        "clips": found["sounds"]["n"],
+        "si_sdr_rise": None if first is None or last is None else last - first,
+        "mel_fall": mel_last / mel_first if mel_first and mel_last is not None else None,
+        "si_sdr": found["scores"]["si_sdr"],
+        "mel_distance": found["scores"]["mel_distance"],
+        "level": found["scores"]["level"],
+        "quietest_level": min(levels) if all(map(is_number, levels)) else None,
+        "dead_codebooks": sum(book["perplexity"] < COLLAPSED for book in books),
+        "lowest_efficiency": min(book["efficiency"] for book in books),
+        "wall_seconds": seconds,
+        "peak_bytes": memory,
+    }
+
+
+def outcomes_of(
+    measured: Mapping[str, float | None], found: Mapping[str, Any], history: History | None
+) -> list[Outcome]:
+    """Hold values against expected.json; its gates bind its own experiment on ESC-50 alone."""
+    own = history is not None and history.run.startswith(f"{EXPERIMENT}-")
+    sources = found["sounds"]["sources"]
+    sounds = sources[0] if own and len(sources) == 1 else OTHER
+    return check(measured, read_gates(EXPECTED), sounds=sounds)
+
+
+def _ends(history: History | None, name: str) -> tuple[float | None, float | None]:
+    """First and last value of a name; None before there are two."""
+    _, values = history.series(name) if history else ([], [])
+    return (values[0], values[-1]) if len(values) > 1 else (None, None)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table; return the exit code."""
+    parser = Parser(prog="python -m recipes.codec_16khz.gates", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
+    args = parser.parse_args(argv)
+    run = Run(folder=args.run)
+    try:
+        found = run.json("health/health.json", stage="health")
+        history = run.history("train_codec", stage="codec")
+        outcomes = outcomes_of(measure(found, run, history), found, history)
+    except (ValueError, OSError) as error:
+        return exit_code(error)
+    except (KeyError, TypeError) as error:
+        return exit_code(ValueError(f"{args.run}/health/health.json is damaged: {error!r}"))
+    show(outcomes)
+    return 0 if all_hold(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

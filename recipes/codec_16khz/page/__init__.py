@@ -1,0 +1,1 @@
+"""What the health page of a codec is made of."""
