@@ -59,32 +59,39 @@ class STFTDiscriminator(nn.Module):
         self.conv_post = weight_norm(nn.Conv2d(width, 1, (3, 3), padding=(1, 1)))
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
-        """Map float [B, C, T] to [B, 2 C, frames, frequencies], the real parts first."""
+        """Map float [B, C, T] to float32 [B, 2 C, frames, frequencies], the real parts first.
+
+        An autocast region does not reach it: sixteen bits would drown quiet frequencies.
+        """
         batch, channels, samples = waveform.shape
         if samples < self.n_fft:
             raise ValueError(
                 f"this discriminator needs at least {self.n_fft} samples, got {samples}: "
                 "train on longer segments or choose smaller n_ffts"
             )
-        spectrum = torch.stft(
-            waveform.reshape(batch * channels, samples).float(),
-            self.n_fft,
-            self.hop_length,
-            self.win_length,
-            window=self.window,
-            center=False,
-            return_complex=True,
-        )
-        spectrum = spectrum / self.window.square().sum().sqrt()
+        with torch.autocast(waveform.device.type, enabled=False):
+            spectrum = torch.stft(
+                waveform.reshape(batch * channels, samples).float(),
+                self.n_fft,
+                self.hop_length,
+                self.win_length,
+                window=self.window,
+                center=False,
+                return_complex=True,
+            )
+            spectrum = spectrum / self.window.square().sum().sqrt()
         parts = torch.view_as_real(spectrum).unflatten(0, (batch, channels))
         return parts.permute(0, 4, 1, 3, 2).flatten(1, 2)  # [B, 2, C, frames, frequencies]
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Map float [B, C, T] to logits [B, 1, frames, frequencies'] and the feature maps."""
-        x = self.spectrogram(waveform)
+        # The layout that convolutions are fastest in; activations then follow it.
+        x = self.spectrogram(waveform).contiguous(memory_format=torch.channels_last)
         features = []
         for conv in self.convs:
-            x = F.leaky_relu(conv(x), LEAK)
+            x = F.leaky_relu(
+                conv(x), LEAK, inplace=True
+            )  # what a convolution gave is nobody else's
             features.append(x)
         return self.conv_post(x), features
 

@@ -1,5 +1,6 @@
 """Reference arrays, and the reference's state dicts under our names."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,6 +75,13 @@ def golden() -> Callable[[str], tuple[dict[str, Tensor], dict[str, Tensor]]]:
         return outputs, {our_name(k.removeprefix("state/")): v for k, v in state.items()}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def golden_text() -> Callable[[str, str], object]:
+    """Return a function: case and name of a string -> what its JSON holds."""
+    arrays = {name: value for file in ARRAYS for name, value in np.load(GOLDEN / file).items()}
+    return lambda case, name: json.loads(str(arrays[f"{case}/{name}"]))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,75 @@ def test_matches_golden(golden, case, settings):
     torch.testing.assert_close(gradients, expected[f"{case}_input_grads"], rtol=1e-5, atol=1e-7)
 
 
+def test_the_reference_used_these_settings(golden_text):
+    """The settings above, as the reference wrote them down."""
+    assert golden_text("balancer", "weights_json") == WEIGHTS
+    assert golden_text("balancer", "default_kwargs_json") == {}
+    assert golden_text("balancer", "nobalance_kwargs_json") == {"balance_grads": False}
+    assert golden_text("balancer", "monitor_kwargs_json") == {"monitor": True, "ema_decay": 0.5}
+    assert golden_text("balancer", "batchnorm_kwargs_json") == {
+        "per_batch_item": False,
+        "ema_decay": 0.9,
+        "total_norm": 2.0,
+    }
+
+
+def test_losses_and_shares_of_the_norms_match_golden(golden):
+    """What the reference monitors: each loss's average norm as a share of their sum."""
+    expected, _ = golden("balancer")
+    balancer = Balancer(WEIGHTS, decay=0.5)
+    for step, value in enumerate(expected["inputs"]):
+        y = value.clone().requires_grad_()
+        losses = losses_of(y, expected["target"])
+        ours = torch.stack([losses[name].detach() for name in WEIGHTS])
+        torch.testing.assert_close(ours, expected["loss_values"][step], rtol=1e-5, atol=1e-6)
+        balancer.backward(losses, y)
+        norms = torch.tensor([balancer.average_norms()[name] for name in WEIGHTS])
+        shares = (norms / norms.sum()).double()
+        torch.testing.assert_close(shares, expected["monitor_ratios"][step], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3, 10.0])
+@pytest.mark.parametrize("per_item", [True, False])
+@pytest.mark.parametrize("balance", [True, False])
+def test_odd_settings(epsilon, per_item, balance):
+    """Against the formula in float64, with a loss that is absent at every second step."""
+    rng = torch.Generator().manual_seed(7)
+    weights, decay, total_norm = {"a": 0.3, "b": 5.0, "c": 0.0}, 0.8, 3.0
+    balancer = Balancer(
+        weights,
+        balance=balance,
+        per_item=per_item,
+        decay=decay,
+        total_norm=total_norm,
+        epsilon=epsilon,
+    )
+    sums, counts = dict.fromkeys(weights, 0.0), dict.fromkeys(weights, 0.0)
+    for step in range(5):
+        y = torch.randn(3, 2, 7, generator=rng)
+        factors = {name: torch.randn(3, 2, 7, generator=rng) for name in weights}
+        if step % 2:
+            del factors["a"]
+        expected = torch.zeros(3, 2, 7, dtype=torch.float64)
+        effective = 0.0
+        for name, factor in factors.items():
+            gradient = factor.double()
+            norms = gradient.flatten(1).square().sum(dim=1).sqrt()
+            norm = norms.mean() if per_item else gradient.square().sum().sqrt()
+            sums[name] = decay * sums[name] + norm.item()
+            counts[name] = decay * counts[name] + 1
+            share = weights[name] / sum(weights[each] for each in factors)
+            scale = share * total_norm / (epsilon + sums[name] / counts[name])
+            scale = scale if balance else weights[name]
+            expected += scale * gradient
+            effective += scale * (gradient * y.double()).sum().item()
+        y.requires_grad_()
+        losses = {name: (factor * y).sum() for name, factor in factors.items()}
+        value = balancer.backward(losses, y)
+        torch.testing.assert_close(y.grad.double(), expected, rtol=1e-5, atol=1e-6)
+        assert value.item() == pytest.approx(effective, rel=1e-4, abs=1e-5)
+
+
 def test_ratios_follow_the_weights_not_the_losses():
     """L1 and 100 * L1 pull with the shares of their weights: here the same direction, norm one."""
     y = torch.randn(4, 1, 50, requires_grad=True)
