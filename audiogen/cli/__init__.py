@@ -136,14 +136,27 @@ def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_encode(commands: "argparse._SubParsersAction[Parser]") -> None:
-    parser = _add(commands, "encode", "turn a sound file into the codes of a model's codec")
-    parser.add_argument("input", type=Path, help="sound file of any rate and channel count")
-    parser.add_argument("--out", type=Path, required=True, help="codes.safetensors")
+    parser = _add(commands, "encode", "turn sound files into the codes of a model's codec")
+    parser.add_argument(
+        "input", type=Path, nargs="+", help="sound files of any rate, channel count and length"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="codes.safetensors; a folder for several files"
+    )
+    parser.add_argument(
+        "--codebooks", type=int, help="encode with the first ones only; all if left out"
+    )
     _add_model(parser)
 
 
 def _add_decode(commands: "argparse._SubParsersAction[Parser]") -> None:
-    parser = _add(commands, "decode", "turn codes back into a sound file")
-    parser.add_argument("input", type=Path, help="codes.safetensors that encode wrote")
-    parser.add_argument("--out", type=Path, required=True, help="sound file; its suffix counts")
+    parser = _add(commands, "decode", "turn codes back into sound files")
+    parser.add_argument("input", type=Path, nargs="+", help="what encode wrote")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="sound file, its suffix counts; a folder for several files, which become .wav. "
+        "A sound that peaks beyond full scale is turned down",
+    )
     _add_model(parser, text="model folder or hub id; left out, the one that encode was given")

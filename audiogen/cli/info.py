@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from audiogen.checkpoint import find_folder
-from audiogen.cli.codes import read_codes
+from audiogen.cli.codes_file import open_codes
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.layout import check_files, model_hash, read_config
 
@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _codes_facts(path: Path) -> dict[str, object]:
-    tensors, metadata = read_codes(path)
-    return {"path": path, "codes": list(tensors["codes"].shape), **metadata}
+    codes = open_codes(path)
+    return {"path": path, "codes": list(codes.shape), **codes.metadata}
 
 
 def _model_facts(folder: Path, config: Mapping[str, Any]) -> dict[str, object]:

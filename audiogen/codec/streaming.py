@@ -19,6 +19,11 @@ from audiogen.codec.stream_layers import stream_of
 PIECE = 1 << 15  # samples encoded or decoded at once where the caller leaves it open
 
 
+def can_stream(codec: Codec) -> bool:
+    """Whether a codec works piece by piece: all do that have no norm over the whole sound."""
+    return not any(isinstance(module, nn.GroupNorm) for module in codec.modules())
+
+
 class _Stream:
     """What both directions share: one batch, one end."""
 

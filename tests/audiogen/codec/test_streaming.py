@@ -18,6 +18,7 @@ from audiogen.codec.model import Codec
 from audiogen.codec.streaming import (
     StreamingDecoder,
     StreamingEncoder,
+    can_stream,
     decode_long,
     encode_long,
     measure_scale,
@@ -233,10 +234,12 @@ def test_a_renormalizing_codec_is_given_its_scale():
 
 def test_a_norm_over_the_whole_sound_cannot_stream():
     codec = make(norm="time_group_norm")
+    assert not can_stream(codec)
     for kind in (StreamingEncoder, StreamingDecoder):
         with pytest.raises(ValueError, match="encode and decode at once"):
             kind(codec)
     outer = make(norm="time_group_norm", disable_norm_outer_blocks=5)
+    assert can_stream(outer)
     assert run(StreamingEncoder(outer), [noise(1, 1, 70)]).shape == (1, 4, 3)
 
 
