@@ -181,14 +181,15 @@ class PaddedConvTranspose1d(_KeepsWeight):
     def convolve(self, x: Tensor, *, trim: int = 0) -> Tensor:
         """Convolve float [B, C, T] to [B, C', (T + 1) * stride - 2 * trim].
 
-        On a CPU, a convolution of kernel 2 gives the ``stride`` samples of a step as channels,
-        because a sample hears two inputs: torch's transposed convolution is slower there.
+        In evaluation on a CPU, a convolution of kernel 2 gives the ``stride`` samples of a step as
+        channels, because a sample hears two inputs: torch's own is slower there, as long as the
+        weight need not be rearranged at every call.
         """
-        if x.device.type != "cpu":
-            return F.conv_transpose1d(x, self.conv.weight, self.conv.bias, self.stride, trim)
-        keep = may_keep(self.conv)
-        weight = self._kept.get(sources(self.conv), self._phases) if keep else self._phases()
-        bias = None if self.conv.bias is None else self.conv.bias.repeat_interleave(self.stride)
+        bias = self.conv.bias
+        if x.device.type != "cpu" or not may_keep(self.conv):
+            return F.conv_transpose1d(x, self.conv.weight, bias, self.stride, trim)
+        weight = self._kept.get(sources(self.conv), self._phases)
+        bias = None if bias is None else bias.repeat_interleave(self.stride)
         y = F.conv1d(x, weight, bias, padding=1).unflatten(1, (-1, self.stride))
         y = y.transpose(2, 3).flatten(2)
         return y[..., trim : y.shape[-1] - trim]
