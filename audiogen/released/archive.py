@@ -3,6 +3,7 @@
 import pickletools
 import re
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from audiogen.released.stand_ins import STAND_INS
 
 AGAIN = "copy or download it again"
 HARMLESS = {name for _, name in STAND_INS} | {"collections.OrderedDict", "_codecs.encode"}
-RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # of Python 2, in old pickles
 
 
 def read_archive(path: Path) -> dict[str, Any]:
@@ -147,5 +147,8 @@ def _looked_up(data: bytes) -> list[str]:
 
 
 def _modern(name: str) -> str:
+    """Name of what Python 2 called otherwise: torch writes pickles that it could read."""
     module, _, rest = name.partition(".")
-    return f"{RENAMED.get(module, module)}.{rest}"
+    if (module, rest) in NAME_MAPPING:
+        return ".".join(NAME_MAPPING[module, rest])
+    return f"{IMPORT_MAPPING.get(module, module)}.{rest}"

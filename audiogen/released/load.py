@@ -21,6 +21,7 @@ LM_PREFIXES = ("transformer.", "emb.", "condition_provider.", "out_norm.", "line
 NOT_HERE = ("dac_44khz", "dac_24khz", "debug_compression_model")  # names with a meaning upstream
 
 Weights = Literal["best", "ema", "last"]
+WEIGHTS = ("best", "ema", "last")
 
 
 def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
@@ -38,6 +39,8 @@ def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
         CheckpointError: if it is damaged, hostile, of another model, or does not fit; see
             `read_archive`, `read_codec_config` and `load_named`.
     """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}; got {weights!r}")
     return _load(Path(path).expanduser(), weights, seen=())
 
 
