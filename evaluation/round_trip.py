@@ -127,7 +127,8 @@ def waveforms(item: Item, sample_rate: int | str) -> tuple[Tensor, Tensor, int]:
     rate = item.reference.sample_rate if sample_rate == AS_REFERENCE else int(sample_rate)
     reference, generated = item.reference.at(rate), item.generated_as_is.at(rate)
     length = min(len(reference), len(generated))
-    if max(len(reference), len(generated)) > length + UNEVEN:
+    slower = min(item.reference.sample_rate, item.generated_as_is.sample_rate, rate)
+    if max(len(reference), len(generated)) > length + UNEVEN * math.ceil(rate / slower):
         raise AudioError(
             f"the generated sound lasts {item.generated_as_is.duration:.4f} s, its reference "
             f"{item.reference.duration:.4f} s: a round trip is as long as its original"

@@ -133,6 +133,17 @@ def test_a_pair_of_unequal_length_is_refused():
         scorer.add(item(sound, sound[:-3]))
 
 
+@pytest.mark.parametrize(("rate", "generated_rate"), [(48000, 8000), (44100, 16000), (8000, 48000)])
+@pytest.mark.parametrize("surplus", [-1, 0, 1])
+def test_rounding_at_another_rate_is_no_other_length(rate, generated_rate, surplus):
+    """A sample of a codec at 8 kHz is six of its original at 48 kHz."""
+    reference = noise(0, seconds=0.1001, rate=rate)
+    frames = round(len(reference) / rate * generated_rate) + surplus
+    generated = noise(1, seconds=frames / generated_rate, rate=generated_rate)
+    pair = item(reference, generated, rate=rate, generated_rate=generated_rate)
+    assert math.isfinite(si_sdr_scorer().add(pair)["si_sdr"])
+
+
 class Ears:
     """A listener that hears samples of one, and nothing in samples of two."""
 
