@@ -95,11 +95,10 @@ def encodec_keywords(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         CheckpointError: if a value is of another kind, or the codebooks have another width.
     """
     values = {key: config.get(key, default) for key, (_, default) in KEYS.items()}
-    for key, (_, default) in KEYS.items():
-        kinds = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(values[key], kinds):
+    for key, value in values.items():
+        if not _is_alike(value, KEYS[key][1]):
             raise CheckpointError(
-                f"{path}/config.json has {key} {values[key]!r}, expected {default!r} or the like: "
+                f"{path}/config.json has {key} {value!r}, expected {KEYS[key][1]!r} or the like: "
                 "was it changed by hand? Save the model again"
             )
     keywords = {KEYS[key][0]: value for key, value in values.items()}
@@ -115,6 +114,16 @@ def encodec_keywords(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return causal_inside(keywords) if keywords["causal"] and whole else keywords
 
 
+def _is_alike(value: object, default: object) -> bool:
+    """Tell whether a value can stand where the default does: of its kind, and above zero."""
+    if isinstance(default, list):
+        return isinstance(value, list) and bool(value) and all(_is_alike(v, 1) for v in value)
+    if isinstance(default, bool) or not isinstance(default, int):
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        return isinstance(value, kinds)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _active(config: Mapping[str, Any], codec: Codec) -> int:
     """Codebooks of the highest bandwidth."""
     return _count(config, codec.config, max(config["target_bandwidths"]))
@@ -123,13 +132,17 @@ def _active(config: Mapping[str, Any], codec: Codec) -> int:
 def _count(config: Mapping[str, Any], keywords: Mapping[str, Any], bandwidth: float) -> int:
     """Codebooks that fill so many kbit/s."""
     frame_rate = math.ceil(keywords["sample_rate"] / math.prod(keywords["ratios"]))
-    bits = frame_rate * math.log2(keywords["codebook_size"])
+    bits = frame_rate * math.log2(max(2, keywords["codebook_size"]))
     return max(1, math.floor(bandwidth * 1000 / bits))
 
 
 def _bandwidths(config: Mapping[str, Any], path: Path) -> Sequence[float]:
     found = config["target_bandwidths"]
-    if isinstance(found, list) and found and all(isinstance(b, int | float) for b in found):
+    if (
+        isinstance(found, list)
+        and found
+        and all(isinstance(b, int | float) and 0 < b < 1e6 for b in found)
+    ):
         return found
     raise CheckpointError(
         f"{path}/config.json has target_bandwidths {found!r} instead of a list of kbit/s"
