@@ -66,7 +66,7 @@ METRICS = {
             label="PESQ, wideband, for speech (MOS-LQO, 1 to 5)",
             best="high",
             package="pesq",
-            install="pesq",
+            install="pesq, whose C code comes under terms of its own",
         ),
     )
 }

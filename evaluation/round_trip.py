@@ -43,8 +43,8 @@ class DistanceScorer(PairScorer):
         rates = ", ".join(str(rate) for rate in sorted(self.rates))
         return [
             *super().notes(),
-            f"{self.key}: references have rates of {rates} Hz, and a mean over different bands "
-            "is comparable with no other; give the card's sample_rate in Hz",
+            f"{self.key}: references have rates of {rates} Hz, so the mean mixes spectra of "
+            "different width; set the card's sample_rate in Hz",
         ]
 
 
