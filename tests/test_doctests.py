@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 def modules_with_examples() -> list[str]:
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for package in ("audiogen", "evaluation")
+        for package in ("audiogen", "evaluation", "recipes")
         for path in sorted((ROOT / package).rglob("*.py"))
         if "    >>> " in path.read_text(encoding="utf-8")
     ]

@@ -15,7 +15,7 @@ from audiogen.files import replacing
 from recipes.command import Parser, exit_code
 from recipes.demo.gates import outcomes_of
 from recipes.demo.page.corpus import corpus_section
-from recipes.demo.page.judged import codebooks_section, scores_section
+from recipes.demo.page.judged import codebooks_section, losses_section, scores_section
 from recipes.demo.page.measured import metrics_section
 from recipes.demo.page.players import players_section
 from recipes.demo.page.timing import timing_section
@@ -28,6 +28,7 @@ TEMPLATE = Path(__file__).with_name("page") / "page.html.j2"
 SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "players": players_section,
     "scores": scores_section,
+    "losses": losses_section,
     "codebooks": codebooks_section,
     "metrics": metrics_section,
     "codec": codec_section,

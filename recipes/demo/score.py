@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from audiogen.files import replacing
 from recipes.command import Parser, exit_code
 from recipes.demo.probe import IGNORE, LabelSet, Probe, train_probe
 from recipes.demo.samples import read_beginning
+from recipes.page.codec_or_lm import spectral_loss
 from recipes.page.inputs import main_label
 
 SETS = {
@@ -38,6 +39,7 @@ SETS = {
 }
 SILENT = 0.003  # RMS below which a clip counts as silent, full scale 1
 CONFIDENCE = 0.95
+FORMAT = 2  # of scores.json; another one is scored again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +90,16 @@ def score_set(heard: Listened, targets: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def by_class(
-    sets: Mapping[str, Listened], targets: Tensor, values: Sequence[str], label: str
+    sets: Mapping[str, Listened],
+    targets: Tensor,
+    values: Sequence[str],
+    label: str,
+    *,
+    sample_rate: int,
 ) -> list[dict[str, Any]]:
-    """One row per family: accuracy of every set, and its mean RMS over that of the real clips."""
+    """One row per family: accuracy of every set, its mean RMS over that of the real clips, and
+    what codec and language model change of the spectrum.
+    """
     rows = []
     for index, value in enumerate(values):
         members = targets == index
@@ -107,9 +116,19 @@ def by_class(
                 "n": int(members.sum()),
                 "accuracy": right,
                 "rms_ratio": {name: level[name] / level["real"] for name in sets if name != "real"},
+                "spectrum_db": _spectrum(
+                    {name: heard.waveforms for name, heard in sets.items()}, members, sample_rate
+                ),
             }
         )
     return rows
+
+
+def _spectrum(
+    waveforms: Mapping[str, Tensor], members: Tensor, sample_rate: int
+) -> dict[str, float | None]:
+    road = (waveforms[name][members] for name in ("real", "roundtrip", "generated"))
+    return asdict(spectral_loss(*road, sample_rate=sample_rate))
 
 
 def codebook_report(tokens: Path) -> dict[str, Any]:
@@ -145,14 +164,15 @@ def probe_for(
     return train_probe(waveforms, labels, sample_rate=sample_rate, steps=steps, seed=seed)
 
 
-def score(samples: Path, probe: Probe | None) -> dict[str, Any]:
+def score(samples: Path, probe: Probe | None, *, sample_rate: int) -> dict[str, Any]:
     """Score every folder of samples; without a probe only levels are compared."""
     lines = (samples / "captions.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     waveforms = {name: read_samples(samples / folder, rows) for name, folder in SETS.items()}
     if probe is None:
         rms = {n: float(w.square().mean(dim=1).sqrt().mean()) for n, w in waveforms.items()}
-        return {"n": len(rows), "probe": None, "rms": rms}
+        spectrum = _spectrum(waveforms, torch.ones(len(rows), dtype=torch.bool), sample_rate)
+        return {"n": len(rows), "probe": None, "rms": rms, "spectrum_db": spectrum}
     sets = {n: Listened(waveforms=w, answers=probe.answers(w)) for n, w in waveforms.items()}
     targets = probe.label_set.encode([row["labels"] for row in rows])
     report = {name: score_set(heard, targets) for name, heard in sets.items()}
@@ -164,7 +184,9 @@ def score(samples: Path, probe: Probe | None) -> dict[str, Any]:
         "n": len(rows),
         "probe": {"labels": {n: list(v) for n, v in probe.label_set.values.items()}, "main": main},
         "sets": report,
-        "classes": by_class(sets, targets[main], probe.label_set.values[main], main),
+        "classes": by_class(
+            sets, targets[main], probe.label_set.values[main], main, sample_rate=sample_rate
+        ),
         "guidance": {
             name: paired_gain(
                 sets["generated"].answers[name], sets["unguided"].answers[name], target
@@ -178,7 +200,7 @@ def inputs_of(samples: Path, probe_manifest: Path, tokens: Path) -> dict[str, An
     """What a score was computed from, so that a second run knows whether it still holds."""
     files = [samples / "made_with.json", samples / "captions.jsonl", probe_manifest]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    return digests | {"codec_hash": read_header(tokens)["codec_hash"]}
+    return digests | {"codec_hash": read_header(tokens)["codec_hash"], "format": FORMAT}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -202,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
             args.probe_manifest, duration=args.duration, sample_rate=args.sample_rate,
             steps=args.steps, seed=args.seed,
         )  # fmt: skip
-        report = score(args.samples, probe) | {
+        report = score(args.samples, probe, sample_rate=args.sample_rate) | {
             "codebooks": codebook_report(args.tokens),
             "inputs": inputs,
         }

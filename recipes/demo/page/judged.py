@@ -7,6 +7,7 @@ from typing import Any
 
 from recipes.demo.gates import EXPECTED
 from recipes.gates import read_gates
+from recipes.page.codec_or_lm import RULES, Measured, SpectralLoss, judge, summary
 from recipes.page.inputs import Run, is_number
 
 SETS = {
@@ -64,6 +65,26 @@ def scores_section(run: Run) -> dict[str, Any]:
     }
 
 
+def losses_section(run: Run) -> dict[str, Any]:
+    """Return what codec and language model lose of every class; of all clips without labels."""
+    scores = run.json("scores.json", stage="probe")
+    if scores.get("probe"):
+        rows = [_measured(row) for row in scores["classes"]]
+        label = scores["probe"]["main"]
+    else:
+        rms = scores["rms"]
+        levels = {n: rms[n] / rms["real"] if rms.get("real") else None for n in rms}
+        rows = [_measured(scores | {"name": "all clips", "rms_ratio": levels})]
+        label = "sounds"
+    verdicts = judge(rows)
+    return {
+        "verdicts": verdicts,
+        "summary": summary(verdicts),
+        "label": label,
+        "rules": RULES,
+    }
+
+
 def codebooks_section(run: Run) -> dict[str, Any]:
     """Return perplexity and usage of every codebook over the training codes."""
     books = run.json("scores.json", stage="probe")["codebooks"]
@@ -108,6 +129,25 @@ def _family_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": {name: _number(accuracy.get(name)) for name in FAMILY_SETS},
         "rms": {name: _number(ratio.get(name)) for name in FAMILY_SETS if name != "real"},
     }
+
+
+def _measured(row: Mapping[str, Any]) -> Measured:
+    accuracy, ratio = row.get("accuracy") or {}, row.get("rms_ratio") or {}
+    found = {name: _number(value) for name, value in (row.get("spectrum_db") or {}).items()}
+    spectrum = None
+    codec, model = found.get("codec"), found.get("model")
+    if codec is not None and model is not None:
+        spectrum = SpectralLoss(codec=codec, model=model, chance=found.get("chance"))
+    real, roundtrip, generated = (
+        _number(accuracy.get(name)) for name in ("real", "roundtrip", "generated")
+    )
+    return Measured(
+        name=str(row["name"]),
+        n=int(row["n"]),
+        accuracy=(real, roundtrip, generated),
+        level=(_number(ratio.get("roundtrip")), _number(ratio.get("generated"))),
+        spectrum=spectrum,
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -98,7 +98,7 @@ def synthetic_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_rows(run / "samples" / "captions.jsonl", rows)
     torch.manual_seed(0)
     probe = Probe(LabelSet.of(labels), sample_rate=16_000)
-    scores = score(run / "samples", probe) | {"codebooks": CODEBOOKS}
+    scores = score(run / "samples", probe, sample_rate=16_000) | {"codebooks": CODEBOOKS}
     (run / "scores.json").write_text(json.dumps(scores))
     write_rows(run / "stages.jsonl", stage_rows())
     _histories(run)

@@ -63,10 +63,13 @@ def test_silence_and_level_are_seen():
     targets = {"family": torch.tensor([0, 0, 1])}
     assert score_set(listened(0.001, [0, 0, 1]), targets)["silent"] == 1.0
     sets = {"real": listened(0.1, [0, 0, 1]), "generated": listened(0.02, [0, 1, 1])}
-    rows = by_class(sets, targets["family"], ("rain", "bell"), "family")
+    sets["roundtrip"] = listened(0.05, [0, 0, 0])
+    rows = by_class(sets, targets["family"], ("rain", "bell"), "family", sample_rate=RATE)
     assert [row["name"] for row in rows] == ["rain", "bell"]
     assert rows[0]["rms_ratio"]["generated"] == pytest.approx(0.2)
-    assert rows[0]["accuracy"] == {"real": 1.0, "generated": 0.5}
+    assert rows[0]["accuracy"] == {"real": 1.0, "generated": 0.5, "roundtrip": 1.0}
+    assert rows[0]["spectrum_db"].keys() == {"codec", "model", "chance"}
+    assert rows[1]["spectrum_db"]["chance"] is None  # one clip has no other half
 
 
 class Loudness:
@@ -87,7 +90,7 @@ def test_score_reads_folders_and_shuffling_lowers_the_score(tmp_path):
             heard = 0.05 if folder == "unguided" else level
             write_audio(tmp_path / folder / f"{i}.wav", torch.full((1, 800), heard), RATE)
     (tmp_path / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    report = score(tmp_path, Loudness())  # type: ignore[arg-type]
+    report = score(tmp_path, Loudness(), sample_rate=RATE)  # type: ignore[arg-type]
     shares = {name: s["labels"]["family"]["accuracy"] for name, s in report["sets"].items()}
     assert shares["real"] == shares["generated"] == 1.0
     assert shares["unguided"] == 0.5
@@ -100,10 +103,11 @@ def test_without_a_probe_levels_remain(tmp_path):
     (tmp_path / "captions.jsonl").write_text('{"file": "0.wav", "caption": "x", "labels": {}}\n')
     for folder in ("reference", "roundtrip", "generated", "unguided"):
         write_audio(tmp_path / folder / "0.wav", torch.full((1, 800), 0.25), RATE)
-    report = score(tmp_path, None)
+    report = score(tmp_path, None, sample_rate=RATE)
     assert report["probe"] is None
     assert report["rms"]["generated"] == pytest.approx(0.25, rel=1e-3)
     assert "sets" not in report
+    assert report["spectrum_db"] == {"codec": 0.0, "model": 0.0, "chance": None}
 
 
 def test_a_list_of_no_samples_is_named(tmp_path):

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from recipes.demo.page.judged import Share, codebooks_section, scores_section
+from recipes.demo.page.judged import Share, codebooks_section, losses_section, scores_section
 from recipes.page.inputs import MissingInputError, Run
 
 
@@ -47,6 +47,36 @@ def test_without_labels_only_levels_are_compared(tmp_path):
     section = scores_section(run_with(tmp_path, scores))
     assert section["probe"] is None
     assert section["levels"] == [("Real clips", 0.1), ("Generated", None)]
+
+
+def test_losses_of_a_run(synthetic_run):
+    """One clip of each family in the fixture: too few to say anything."""
+    section = losses_section(synthetic_run)
+    assert section["summary"] == "cannot say 12"
+    verdict = section["verdicts"][0]
+    assert verdict.measured.level[0] == pytest.approx(0.5, abs=0.01)
+    assert verdict.measured.spectrum.codec > 0
+
+
+def test_losses_by_class_and_without_labels(tmp_path):
+    row = {
+        "name": "bell",
+        "n": 30,
+        "accuracy": {"real": 1.0, "roundtrip": 1.0, "generated": 0.5},
+        "rms_ratio": {"roundtrip": 0.3, "generated": 0.3},
+    }
+    scores = {"n": 30, "probe": {"main": "family", "labels": {}}, "classes": [row]}
+    (verdict,) = losses_section(run_with(tmp_path, scores))["verdicts"]
+    assert verdict.who == "both"
+    assert verdict.measured.spectrum is None  # of a run that was scored before there was one
+    rms = {"real": 0.1, "roundtrip": 0.09, "generated": 0.02}
+    section = losses_section(run_with(tmp_path, {"n": 30, "probe": None, "rms": rms}))
+    (verdict,) = section["verdicts"]
+    assert (section["label"], verdict.measured.name, verdict.who) == (
+        "sounds", "all clips", "the language model",
+    )  # fmt: skip
+    section = losses_section(run_with(tmp_path, {"n": 3, "probe": None, "rms": {"real": 0.0}}))
+    assert section["verdicts"][0].measured.level == (None, None)
 
 
 def test_codebooks(synthetic_run, tmp_path):
