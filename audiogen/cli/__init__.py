@@ -87,7 +87,7 @@ def _parser() -> Parser:
     _add_encode(commands)
     _add_decode(commands)
     info = _add(commands, "info", "say what a model folder is: sizes, rates, licence, hashes")
-    info.add_argument("path", help="model folder, codes file, or hub id")
+    info.add_argument("path", help="model folder, published file, codes file, or hub id")
     info.add_argument("--verify", action="store_true", help="also read every file and compare it")
     _add(commands, "doctor", "say what is installed, what is missing, and what that would cost")
     return parser

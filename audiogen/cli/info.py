@@ -1,4 +1,4 @@
-"""`audiogen info`: what a model folder or a file of codes is, without building the model."""
+"""`audiogen info`: what a model or a file of codes is, without building the model."""
 
 import argparse
 import math
@@ -8,27 +8,60 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from audiogen.checkpoint import find_folder
+from audiogen.checkpoint import find_codec, is_ours, load_codec
 from audiogen.cli.codes_file import open_codes
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.layout import check_files, model_hash, read_config
+from audiogen.released.archive import is_archive
+from audiogen.released.describe import describe
+from audiogen.released.load import released_file
+from audiogen.released.transformers_folder import is_encodec_folder
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one fact per line."""
-    path = find_folder(args.path)
-    if path.is_file():
+    path = find_codec(args.path)
+    if is_ours(path):
+        facts = _our_facts(path, verify=args.verify)
+    elif is_archive(path) or (path.is_dir() and released_file(path)) or is_encodec_folder(path):
+        facts = _released_facts(path, verify=args.verify)
+    elif path.is_file():
         facts = _codes_facts(path)
     else:
-        config = read_config(path)
-        facts = _model_facts(path, config)
-        if args.verify:
-            check_files(path, config)
-            facts["verified"] = "every file is what was saved"
+        facts = _our_facts(path, verify=args.verify)  # which says what is missing
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {value}")
     return 0
+
+
+def _our_facts(folder: Path, *, verify: bool) -> dict[str, object]:
+    config = read_config(folder)
+    facts = _model_facts(folder, config)
+    if verify:
+        check_files(folder, config)
+        facts["verified"] = "every file is what was saved"
+    return facts
+
+
+def _released_facts(path: Path, *, verify: bool) -> dict[str, object]:
+    """Facts of what others published; its hash is known only when it is built."""
+    found = describe(path)
+    facts: dict[str, object] = {"path": path, "format": found.format}
+    if found.codec is not None:
+        facts |= _codec_facts(found.codec)
+        causal = "causal" if found.codec["causal"] else "not causal"
+        facts["convolutions"] = (
+            f"{causal}, {found.codec['norm']}, padding {found.codec['pad_mode']}"
+        )
+    if found.tensors:
+        dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.tensors.values()})
+        values = sum(t.numel() for t in found.tensors.values())
+        facts["tensors"] = f"{len(found.tensors)} of {values:,} values of {'/'.join(dtypes)}"
+    if verify:
+        facts["codec hash"] = load_codec(path).fingerprint()
+        facts["verified"] = "every tensor is there, whole and in its place"
+    return facts
 
 
 def _codes_facts(path: Path) -> dict[str, object]:

@@ -39,6 +39,14 @@ def read_archive(path: Path) -> dict[str, Any]:
     return package
 
 
+def is_archive(path: Path) -> bool:
+    """Tell whether a file begins as those of `torch.save` do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
+
+
 def _check_kind(path: Path) -> bool:
     """Refuse what is no archive of torch; say whether its tensors can be mapped."""
     with path.open("rb") as file:

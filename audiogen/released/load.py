@@ -121,7 +121,7 @@ def _follow(name: object, file: Path, weights: Weights, *, seen: tuple[Path, ...
 def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> dict[str, Tensor]:
     """Return the flat state dict that is asked for."""
     best = package.get("best_state")
-    if isinstance(best, dict) and best and "model" not in best:  # an exported file has one set
+    if not is_training_checkpoint(package):
         if weights != "best":
             raise CheckpointError(
                 f"{path} holds one set of weights and no {weights!r} beside it: leave weights out"
@@ -141,6 +141,12 @@ def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> di
             f"{_names(package)}): choose others by weights=, or give a file of a later epoch"
         )
     return _checked(sets[weights], path)
+
+
+def is_training_checkpoint(package: Mapping[str, Any]) -> bool:
+    """Tell a checkpoint with several sets of weights from an exported file, which has one."""
+    best = package.get("best_state")
+    return not (isinstance(best, dict) and best) or "model" in best
 
 
 def _inside(value: object, *keys: str) -> Any:

@@ -72,9 +72,8 @@ def load_encodec_folder(path: Path) -> Codec:
         CheckpointError: if the folder is damaged, or its parts do not fit each other.
     """
     config = {**OTHERS, **_read_config(path)}
-    codec = build_part(
-        Codec, encodec_keywords(config, path), path / "config.json", said_in="config.json"
-    )
+    keywords = encodec_keywords(config, path)
+    codec = build_part(Codec, keywords, path / "config.json", said_in="config.json")
     file = _tensor_file(path)
     load_named(codec, _read_tensors(file), transformers_names(codec), source=file)
     codec.set_num_codebooks(min(_active(config, codec), codec.total_codebooks))
@@ -86,6 +85,14 @@ def load_encodec_folder(path: Path) -> Codec:
             config["chunk_length_s"],
         )
     return codec.eval()
+
+
+def read_encodec_folder(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the keywords of the `Codec` that the folder describes, and its tensors; raises as
+    `load_encodec_folder` does.
+    """
+    keywords = encodec_keywords({**OTHERS, **_read_config(path)}, path)
+    return keywords, _read_tensors(_tensor_file(path))
 
 
 def encodec_keywords(config: Mapping[str, Any], path: Path) -> dict[str, Any]:

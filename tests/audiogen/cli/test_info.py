@@ -6,6 +6,7 @@ import torch
 from audiogen.audio import write_audio
 from audiogen.checkpoint import save_codec
 from audiogen.cli import main
+from audiogen.released import export_released
 
 
 @pytest.fixture
@@ -65,3 +66,61 @@ def test_codes(info, capsys, saved, tmp_path):
     assert code == 0
     assert facts["codes"] == "[1, 3, 32]"
     assert facts["samples"] == "1000"
+
+
+def test_a_published_codec(info, model, tmp_path):
+    path = export_released(model.codec, tmp_path / "published")
+    for source in (path, path.parent):
+        code, facts = info(source, "--verify")
+        assert code == 0
+        assert facts["format"].startswith("published codec, by audiogen ")
+        assert facts["sound"] == "16000 Hz, 1 channel(s)"
+        assert facts["codes"] == "3 codebooks of 16, 500 frames/s, 6 kbit/s"
+        assert facts["convolutions"] == "not causal, weight_norm, padding constant"
+        values = sum(v.numel() for v in torch.load(path)["best_state"].values())
+        assert facts["tensors"].endswith(f" of {values:,} values of float32")
+        assert facts["codec hash"] == model.codec.fingerprint()
+    assert "codec hash" not in info(path)[1]
+
+
+def test_other_published_files(info, model, tmp_path):
+    path = export_released(model.codec, tmp_path / "codec.bin")
+    package = torch.load(path)
+    del package["version"]
+    torch.save(package, path)
+    assert info(path)[1]["format"] == "published codec, of an unnamed author"
+    state = package["best_state"]
+    torch.save({"history": [{}, {}], **package, "best_state": {"model": state}}, path)
+    assert info(path)[1]["format"] == "training checkpoint of a codec, 2 epochs"
+    torch.save({**package, "best_state": {"emb.0.weight": state.popitem()[1]}}, path)
+    assert info(path)[1]["format"].startswith("published language model")
+    assert info(path, "--verify")[0] == 2
+    torch.save({"pretrained": "someone/else"}, path)
+    assert info(path)[1]["format"] == "stands for the codec 'someone/else'"
+    path.write_bytes(path.read_bytes()[:-40])
+    code, facts = info(path)
+    assert code == 2
+    assert "cut short or damaged" in facts["error"]
+
+
+def test_a_model_of_transformers(info, tmp_path):
+    import transformers
+
+    config = transformers.EncodecConfig(
+        hidden_size=4, num_filters=2, upsampling_ratios=[2, 2], codebook_size=8, num_lstm_layers=1
+    )
+    transformers.EncodecModel(config).save_pretrained(tmp_path)
+    code, facts = info(tmp_path, "--verify")
+    assert code == 0
+    assert facts["format"] == "EncodecModel of transformers"
+    assert facts["sound"] == "24000 Hz, 1 channel(s)"
+    assert facts["convolutions"] == "causal, weight_norm, padding reflect"
+    assert facts["verified"].startswith("every tensor")
+
+
+def test_neither(info, tmp_path):
+    code, facts = info(tmp_path)
+    assert code == 2
+    assert "is not a model folder" in facts["error"]
+    (tmp_path / "x.txt").write_text("hello")
+    assert info(tmp_path / "x.txt")[0] == 2
