@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from audiogen.codec.codebook import Codebook
 from audiogen.codec.health import code_statistics
 from audiogen.codec.ranks import Share, in_group, same_on_ranks
+from audiogen.codec.settings import check_averages, check_sizes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ class ResidualVectorQuantizer(nn.Module):
         dead_code_threshold: an entry whose average count falls below this is replaced by a random
             latent of the batch; 0 never replaces.
         dead_code_unit: ``"mean"``: the threshold is a share of the mean count per entry, whatever
-            the batch; ``"count"``: it is a number of latents per step.
+            the batch; ``"count"``: it is a number of latents per step and process.
         codebook_dropout: train with a random number of codebooks per step, 1 to K.
         paper_exact: learn as the reference does, see below.
         seed: of ``generator``, from which k-means, restarts and codebook dropout draw.
@@ -48,15 +49,16 @@ class ResidualVectorQuantizer(nn.Module):
     better spent without quantization. It is not part of the state: whoever sets it, by step
     number, sets it again after a restart.
 
-    A step learns from the batch of all processes: how many there are, and into how many forward
-    passes (`one_step`) each has cut its share, changes nothing but rounding.
-
     Everything else that training changes is in the state dict, the generator included, so a run
-    continues exactly. Several processes learn the codebooks of one process with all their batches:
-    k-means, averages and restarts see the latents of all of them, and all hold the same bits.
+    continues exactly.
 
-    ``paper_exact=True`` brings back what AudioCraft 1.4.0a2 does, on which published codecs were
-    trained (its code, read and run: quantization/core_vq.py, solvers/compression.py):
+    A step learns from the batches of all processes, and all hold the same bits afterwards: how
+    many there are, and into how many forward passes (`one_step`) each has cut its share, changes
+    nothing but rounding.
+
+    ``paper_exact=True`` brings back what AudioCraft 1.4.0a2 does, with which published codecs were
+    trained. As described in notes on that version (residual quantizer, codec solver), and checked
+    against arrays that it computed:
 
     1. An entry below the threshold is replaced, and the average of the same step puts it back:
        dead codes are never revived. The random draws for it do happen. Published thresholds are
@@ -92,8 +94,8 @@ class ResidualVectorQuantizer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _check_sizes(num_codebooks, codebook_size, kmeans_iters)
-        _check_averages(decay, dead_code_threshold, dead_code_unit)
+        check_sizes(num_codebooks, codebook_size, kmeans_iters)
+        check_averages(decay, dead_code_threshold, dead_code_unit)
         self.dim = dim
         self.codebook_size = codebook_size
         self.codebook_dropout = codebook_dropout
@@ -317,29 +319,3 @@ def _fill_training_state(
     }
     for name, value in own.items():
         state_dict.setdefault(prefix + name, value)
-
-
-def _check_sizes(num_codebooks: int, codebook_size: int, kmeans_iters: int) -> None:
-    if num_codebooks < 1:
-        raise ValueError(f"num_codebooks must be at least 1, got {num_codebooks}")
-    if codebook_size < 2:
-        raise ValueError(
-            f"codebook_size must be at least 2, got {codebook_size}: one code carries no bits"
-        )
-    if kmeans_iters < 1:
-        raise ValueError(f"kmeans_iters must be at least 1, got {kmeans_iters}")
-
-
-def _check_averages(decay: float, threshold: float, unit: str) -> None:
-    if not 0 <= decay < 1:
-        raise ValueError(f"decay must be in [0, 1), got {decay}")
-    if unit not in ("mean", "count"):
-        raise ValueError(f"dead_code_unit must be 'mean' or 'count', got {unit!r}")
-    if threshold < 0:
-        raise ValueError(f"dead_code_threshold must not be negative, got {threshold}")
-    if unit == "mean" and threshold >= 1:
-        raise ValueError(
-            f"dead_code_threshold {threshold} is a share of the mean count and must be below 1, "
-            "or even average entries would restart; for a number of latents set "
-            "dead_code_unit='count'"
-        )

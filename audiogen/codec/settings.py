@@ -29,6 +29,34 @@ def check_norms(*, causal: bool, norms: Sequence[object]) -> None:
         )
 
 
+def check_sizes(num_codebooks: int, codebook_size: int, kmeans_iters: int) -> None:
+    """Raise ValueError for codebooks that cannot be."""
+    if num_codebooks < 1:
+        raise ValueError(f"num_codebooks must be at least 1, got {num_codebooks}")
+    if codebook_size < 2:
+        raise ValueError(
+            f"codebook_size must be at least 2, got {codebook_size}: one code carries no bits"
+        )
+    if kmeans_iters < 1:
+        raise ValueError(f"kmeans_iters must be at least 1, got {kmeans_iters}")
+
+
+def check_averages(decay: float, threshold: float, unit: str) -> None:
+    """Raise ValueError for averages of codebooks that cannot be."""
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay must be in [0, 1), got {decay}")
+    if unit not in ("mean", "count"):
+        raise ValueError(f"dead_code_unit must be 'mean' or 'count', got {unit!r}")
+    if threshold < 0:
+        raise ValueError(f"dead_code_threshold must not be negative, got {threshold}")
+    if unit == "mean" and threshold >= 1:
+        raise ValueError(
+            f"dead_code_threshold {threshold} is a share of the mean count and must be below 1, "
+            "or even average entries would restart; for a number of latents set "
+            "dead_code_unit='count'"
+        )
+
+
 def geometry(shared: Mapping[str, Any], overrides: Mapping[str, Any] | None) -> Geometry:
     """Return the geometry of one half: what both share, with the overrides of this one."""
     overrides = overrides or {}
