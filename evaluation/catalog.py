@@ -17,6 +17,7 @@ class MetricInfo:
     package: str | None = None  # import name of an optional package
     install: str = ""  # what pip calls it
     needs_captions: bool = False
+    round_trip: bool = False  # holds a sound against the very one it was made from
 
 
 METRICS = {
@@ -48,16 +49,28 @@ METRICS = {
             best="zero",
             unit="dB",
         ),
-        MetricInfo(key="si_sdr", label="SI-SDR", best="high", unit="dB"),
-        MetricInfo(key="mel_distance", label="Mel distance, one resolution", best="low"),
-        MetricInfo(key="multi_scale_mel", label="Mel distance, five resolutions", best="low"),
+        MetricInfo(key="si_sdr", label="SI-SDR", best="high", unit="dB", round_trip=True),
         MetricInfo(
-            key="log_spectral_distance", label="Log-spectral distance", best="low", unit="dB"
+            key="mel_distance", label="Mel distance, one resolution", best="low", round_trip=True
+        ),
+        MetricInfo(
+            key="multi_scale_mel",
+            label="Mel distance, five resolutions",
+            best="low",
+            round_trip=True,
+        ),
+        MetricInfo(
+            key="log_spectral_distance",
+            label="Log-spectral distance",
+            best="low",
+            unit="dB",
+            round_trip=True,
         ),
         MetricInfo(
             key="visqol",
             label="ViSQOL (MOS-LQO, 1 to 5)",
             best="high",
+            round_trip=True,
             package="visqol",
             install="visqol-python",
         ),
@@ -65,6 +78,7 @@ METRICS = {
             key="pesq",
             label="PESQ, wideband, for speech (MOS-LQO, 1 to 5)",
             best="high",
+            round_trip=True,
             package="pesq",
             install="pesq, whose C code comes under terms of its own",
         ),

@@ -17,7 +17,7 @@ def metrics_section(run: Run) -> dict[str, Any]:
     absent = {
         info.label: _reason(key, report)
         for key, info in METRICS.items()
-        if key not in report.scores
+        if key not in report.scores and not info.round_trip
     }
     notes = [note for note in report.notes() if not note.startswith("not computed:")]
     return {
