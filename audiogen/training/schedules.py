@@ -36,8 +36,30 @@ def cosine(step: int, *, total: int, warmup: int = 0, floor: float = 0.0) -> flo
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def inverse_sqrt(step: int, *, warmup: int) -> float:
-    """Rise linearly over ``warmup`` updates, then fall as 1 / sqrt(update).
+def polynomial(
+    step: int,
+    *,
+    total: int,
+    warmup: int = 0,
+    wait: int = 0,
+    floor: float = 0.0,
+    power: float = 2.0,
+) -> float:
+    """Stay at 0 for ``wait`` updates, rise linearly over ``warmup``, then fall as a power.
+
+    >>> [round(polynomial(step, total=6, warmup=1, wait=1), 4) for step in range(7)]
+    [0.0, 1.0, 1.0, 0.5625, 0.25, 0.0625, 0.0]
+    """
+    _check(step, min(warmup, wait))
+    start = wait + warmup
+    if step < start:
+        return max(0, step + 1 - wait) / warmup if warmup else 0.0
+    progress = min(1.0, (step - start) / max(1, total - start))
+    return floor + (1.0 - floor) * (1.0 - progress) ** power
+
+
+def inverse_sqrt(step: int, *, warmup: int, start: float = 0.0) -> float:
+    """Rise linearly from ``start`` over ``warmup`` updates, then fall as 1 / sqrt(update).
 
     Source: the reference trains AudioGen so, with 3000 warm-up updates.
 
@@ -48,7 +70,9 @@ def inverse_sqrt(step: int, *, warmup: int) -> float:
     if warmup < 1:
         raise ValueError(f"inverse_sqrt needs a warm-up of 1 update or more, got {warmup}")
     update = step + 1
-    return update / warmup if update < warmup else math.sqrt(warmup / update)
+    if update < warmup:
+        return start + (1.0 - start) * update / warmup
+    return math.sqrt(warmup / update)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
