@@ -18,7 +18,8 @@ PEAK = 0.99  # full scale 1; what is louder is clipped, as AudioCraft does befor
 class Visqol:
     """MOS-LQO: the mark that listeners would give a degraded sound beside the original, 1 to 5.
 
-    In audio mode an exact copy gets 4.73.
+    In audio mode an exact copy gets 4.73. Both sounds are brought to one level and into step
+    first, so the mark says nothing about gain or delay.
     """
 
     def __init__(self, *, mode: str = "audio") -> None:
