@@ -9,7 +9,13 @@ def main(cfg: DictConfig) -> None:
     """Rebuild the model of a run, load its weights, averaged if there are such, and write it."""
     from audiogen.training.export import export_run
 
-    export_run(cfg.run, cfg.out, checkpoint=cfg.checkpoint, codec_folder=cfg.codec_folder)
+    export_run(
+        cfg.run,
+        cfg.out,
+        checkpoint=cfg.checkpoint,
+        codec_folder=cfg.codec_folder,
+        layout=cfg.format,
+    )
 
 
 if __name__ == "__main__":

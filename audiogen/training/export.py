@@ -1,4 +1,4 @@
-"""From a training run to a model folder, with averaged weights where there are any."""
+"""From a training run to a model folder or a published file, averaged where there is an average."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,9 +8,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from audiogen.codec.model import Codec
+from audiogen.released import export_released
 from audiogen.training.callbacks import WeightAverage
 from audiogen.training.checkpoints import is_whole, newest_checkpoint
 from audiogen.training.launch import RunError
+
+LAYOUTS = ("folder", "released")
 
 
 def export_module(
@@ -23,18 +27,44 @@ def export_module(
         module.export(folder, card=card)
 
 
+def export_released_codec(module: Any, out: Path, *, average: WeightAverage | None) -> None:
+    """Write the codec of a trained module in the published layout, without a model card.
+
+    Raises:
+        RunError: if the module trained something else.
+    """
+    codec = getattr(module, "codec", None)
+    if not isinstance(codec, Codec):
+        raise RunError(
+            f"a {type(module).__name__} trained no codec, and only codecs can be written in the "
+            "published layout: leave format=folder"
+        )
+    with nullcontext() if average is None else average.applied(module.averaged):
+        export_released(codec, out)
+
+
 def export_run(
     run: str | Path,
     out: str | Path,
     *,
     checkpoint: str | None = None,
     codec_folder: str | None = None,
+    layout: str = "folder",
 ) -> None:
     """Rebuild the module of a run folder, load a checkpoint of it and export it.
+
+    Args:
+        run: the run folder.
+        out: what is written: a model folder, or a file or folder in the published layout.
+        checkpoint: a file; None is the newest whole one.
+        codec_folder: for a language model, the codec of its codes.
+        layout: "folder", ours; or "released", the published one, of a codec.
 
     Raises:
         RunError: if the folder is not a run, or the checkpoint is missing or damaged.
     """
+    if layout not in LAYOUTS:
+        raise RunError(f"format must be one of {', '.join(LAYOUTS)}; got {layout!r}")
     cfg = OmegaConf.load(_existing(Path(run) / "config.yaml"))
     assert isinstance(cfg, DictConfig)
     if codec_folder is not None:
@@ -50,6 +80,9 @@ def export_run(
     average = instantiate(cfg.average, _convert_="all") if cfg.get("average") else None
     if average is not None:
         average.load_state_dict(state["callbacks"][average.state_key])
+    if layout == "released":
+        export_released_codec(module, Path(out), average=average)
+        return
     card = {**(cfg.get("card") or {}), "run": Path(run).name}
     export_module(module, Path(out), average=average, card=card)
 
