@@ -106,8 +106,17 @@ class DataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Return this rank's share of the validation items, in order."""
+        """Return this rank's share of the validation items, in order.
+
+        Raises:
+            ValueError: if there are fewer items than ranks: one would not come to the summing up.
+        """
         rank, world_size = self._place()
+        if len(self.valid) < world_size:
+            raise ValueError(
+                f"{len(self.valid)} validation item(s) for {world_size} processes: give each at "
+                "least one, or train with fewer trainer.devices"
+            )
         return DataLoader(
             self.valid,
             batch_size=self.valid_batch_size,

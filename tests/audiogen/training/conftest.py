@@ -37,16 +37,25 @@ class Started:
     log: Path
     _ask: Callable[[dict], str]
 
-    def wait(self) -> int:
-        """Return the exit code, or minus the signal that killed it."""
-        return int(self._ask({"wait": self.pid}))
+    def wait(self, *, seconds: float = 300) -> int:
+        """Return the exit code, or minus the signal that killed it; SIGKILL if time was up."""
+        return int(self._ask({"wait": self.pid, "seconds": seconds}))
 
-    def signal_at(self, number: signal.Signals, step: int, runs: Path) -> int:
-        """Send a signal as soon as the history has reached ``step``, and wait for the end."""
-        deadline = time.monotonic() + 60
+    def kill_all(self) -> int:
+        """Kill the process and all it started, as a power cut does."""
+        os.killpg(self.pid, signal.SIGKILL)
+        return self.wait()
+
+    def reach(self, step: int, runs: Path) -> None:
+        """Wait until the history has reached ``step``."""
+        deadline = time.monotonic() + 120
         while last_step(runs) < step:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.002)
+
+    def signal_at(self, number: signal.Signals, step: int, runs: Path) -> int:
+        """Send a signal as soon as the history has reached ``step``, and wait for the end."""
+        self.reach(step, runs)
         os.kill(self.pid, number)
         return self.wait()
 

@@ -107,6 +107,19 @@ def test_export_script_gives_the_same_model(finished: Path, scripts: Starter, tm
     assert "name the folder of a training run" in last_line(scripts)
 
 
+def test_export_script_writes_the_published_layout(
+    finished: Path, scripts: Starter, tmp_path: Path
+):
+    """The same codec, with keywords and averaged weights, as others read it."""
+    words = [f"run={run_folder(finished)}", "format=released"]
+    assert scripts.run("export.py", *words, f"out={tmp_path}/x.bin") == 0, scripts.log.read_text()
+    expected = Codec.from_pretrained(finished / "codec").fingerprint()
+    assert Codec.from_pretrained(tmp_path / "x.bin").fingerprint() == expected
+    words[-1] = "format=parchment"
+    assert scripts.run("export.py", *words, f"out={tmp_path}/y.bin") == 2
+    assert "format must be one of folder, released; got 'parchment'" in last_line(scripts)
+
+
 def test_lost_or_overwritten_export_is_made_again(scripts: Starter, tmp_path: Path):
     export = f"export_to={tmp_path}/codec"
     assert start(scripts, tmp_path, export) == 0
@@ -235,20 +248,3 @@ def test_a_sweep_makes_one_run_per_point_and_skips_what_is_done(scripts: Starter
     assert len(done) == 2
     assert scripts.run("train_lm.py", *words) == 0, scripts.log.read_text()
     assert done == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/done.json")}
-
-
-def test_two_ranks_train_as_one_with_their_global_batch(scripts: Starter, tmp_path: Path):
-    """Gradients, gradient norms and codebooks are averaged over ranks; the data is dealt out."""
-    common = ["adversarial=none", "average=null", "trainer.limit_val_batches=1.0", "optim.lr=1e-3"]
-    one = [*common, "data.batch_size=4", "data.valid_batch_size=1"]
-    two = [*common, "data.batch_size=2", "data.valid_batch_size=1"]
-    two += ["trainer.devices=2", "trainer.strategy=ddp_fork", "module.warmup_steps=3"]
-    one += ["module.warmup_steps=3"]
-    assert start(scripts, tmp_path / "one", *one) == 0, scripts.log.read_text()
-    assert start(scripts, tmp_path / "two", *two) == 0, scripts.log.read_text()
-    first, second = (history(tmp_path / name) for name in ("one", "two"))
-    rows = [(a, b) for a, b in zip(first, second, strict=True) if a.get("val/loss")]
-    assert len(rows) == 2
-    for a, b in rows[:1]:  # before the commitment, whose share grows with the number of ranks
-        for name in ("val/loss", "val/l1", "val/mel"):
-            assert float(a[name]) == pytest.approx(float(b[name]), rel=1e-4), name

@@ -1,15 +1,20 @@
 """Starts scripts as real processes without paying for their imports each time.
 
 Imports the training stack once, then for each line {"argv": [...], "log": path} on stdin forks a
-child that runs the script as ``__main__``, and prints its process id; {"wait": pid} prints how the
-child ended. Nothing is computed here: torch refuses to differentiate in the child of a process
-that has done so.
+child that runs the script as ``__main__``, and prints its process id; {"wait": pid, "seconds": n}
+prints how the child ended. One that does not end in time is killed, with all it started: a process
+that waits for another one for ever is a failure, not a test that never ends.
+
+Nothing is computed here: torch refuses to differentiate in the child of a process that has done
+so.
 """
 
 import json
 import os
 import runpy
+import signal
 import sys
+import time
 
 import torch
 
@@ -22,7 +27,19 @@ import audiogen.training.samples
 import audiogen.training.schedules  # noqa: F401
 
 
+def wait(pid: int, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.killpg(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 def child(argv: list[str], log: str) -> None:
+    os.setpgid(0, 0)  # what it starts is found again
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(stream, 1)
@@ -36,8 +53,7 @@ print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
     if "wait" in job:
-        _, status = os.waitpid(job["wait"], 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(wait(job["wait"], job["seconds"]), flush=True)
         continue
     pid = os.fork()
     if pid == 0:
