@@ -55,6 +55,12 @@ def our_name(key: str) -> str:
     return key.replace("quantizer.vq.layers.", "quantizer.codebooks.").replace("._codebook.", ".")
 
 
+@pytest.fixture(name="our_name", scope="session")
+def our_name_fixture() -> Callable[[str], str]:
+    """Return `our_name`."""
+    return our_name
+
+
 def _tensors(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): torch.from_numpy(arrays[name])
@@ -93,17 +99,12 @@ def reference_folder() -> Path:
 
 
 @pytest.fixture
-def make_codec(golden: Callable, request: pytest.FixtureRequest) -> Callable[[str], Codec]:
+def make_codec(golden: Callable) -> Callable[[str], Codec]:
     """Return a function: name of a case -> the codec that made its arrays, in eval mode."""
 
     def make(case: str) -> Codec:
         codec = Codec(**CODECS[case])
-        if case == "codec_base":
-            folder = request.getfixturevalue("reference_folder") / "audiogen_tiny"
-            package = torch.load(folder / "compression_state_dict.bin", weights_only=True)
-            state = {our_name(key): value for key, value in package["best_state"].items()}
-        else:
-            state = golden(case)[1]
+        state = golden(case)[1]
         codec.load_state_dict(state)
         return codec.eval()
 
