@@ -23,7 +23,7 @@ def latents(seed: int = 0, batch: int = 2, dim: int = 4, frames: int = 30) -> Te
 @pytest.mark.parametrize(
     ("case", "threshold"), [("noexpire", 0), ("expire", 12), ("noexpire", 20), ("noexpire", 1000)]
 )
-def test_training_matches_golden(golden, monkeypatch, case, threshold):
+def test_training_matches_golden(golden, golden_text, monkeypatch, case, threshold):
     """K-means and two steps of learning; the reference drew the first rows instead of random ones.
 
     What it replaces it puts back at once: its results are the same whatever the threshold. At the
@@ -31,11 +31,14 @@ def test_training_matches_golden(golden, monkeypatch, case, threshold):
     """
     vq, _ = golden("vq")
     monkeypatch.setattr(codebook, "draw_rows", lambda total, count, generator: torch.arange(count))
+    said = golden_text("vq", "vq_params_json")
+    assert said["expire_threshold"] == 12
     rvq = ResidualVectorQuantizer(
-        dim=6,
-        num_codebooks=3,
-        codebook_size=10,
-        kmeans_iters=20,
+        dim=said["dim"],
+        num_codebooks=said["num_quantizers"],
+        codebook_size=said["codebook_size"],
+        decay=said["decay"],
+        kmeans_iters=said["kmeans_iters"],
         dead_code_threshold=threshold,
         dead_code_unit="count",
         paper_exact=True,
