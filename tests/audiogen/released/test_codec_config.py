@@ -54,7 +54,6 @@ def test_the_published_medium_codec_is_our_default(config):
         ({"seanet__decoder": "x"}, "has seanet.decoder 'x' instead of a mapping"),
         ({"seanet": None}, "has seanet None instead of a mapping"),
         ({"rvq__decay": True}, "rvq.decay True where a number"),
-        ({"rvq__orthogonal_reg_weight": 10}, "rvq.orthogonal_reg_weight 10, which is not known"),
         ({"encodec__channels": 2}, "encodec.channels 2 and seanet.channels 1"),
         ({"encodec__sample_rate": "${nowhere}"}, r"refers to \$\{nowhere\} at encodec.sample_rate"),
         ({"sample_rate": "???"}, "leaves sample_rate open"),
