@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from audiogen.codec.fast import Fast, accelerated
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_part
@@ -98,20 +99,30 @@ def save_model(
     return write_folder(Path(folder), config, modules, card=card, facts=facts)
 
 
-def load_codec(source: str | Path) -> Codec:
-    """Read a codec, on the CPU, in eval mode.
+def load_codec(
+    source: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    fast: Fast | None = None,
+) -> Codec:
+    """Read a codec, in eval mode.
 
     Args:
         source: a codec folder or a whole model that we saved; a published
             ``compression_state_dict.bin``, a training checkpoint of AudioCraft, or a folder with
             one; a folder of a transformers `EncodecModel`; or a hub id of any of these.
+        device: where the codec is put.
+        fast: "near" or "fast", for inference with a known error; see `audiogen.codec.fast`.
 
     Raises:
         FileNotFoundError: if the folder or a file of it is missing.
         CheckpointError: if it is none of these, is damaged, or its codec is not the one
             the folder was saved with; see also `audiogen.released.load_released`.
     """
-    path = find_codec(source)
+    return accelerated(_load_exact(find_codec(source)).to(device).eval(), fast)
+
+
+def _load_exact(path: Path) -> Codec:
     if not is_ours(path):
         if released_file(path) is not None or (path / LM_FILE).is_file():
             return load_released(path)
@@ -141,6 +152,7 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     text_encoder: str | Path | None = None,
+    codec_fast: Fast | None = None,
 ) -> Model:
     """Read a whole model, in eval mode; strict, as `load_codec` is.
 
@@ -151,6 +163,7 @@ def load_model(
             becomes float32 on the CPU. The codec and the text encoder stay float32.
         text_encoder: where an outside text encoder is read from, instead of the name in
             config.json; a relative name is first looked for inside the folder.
+        codec_fast: "near" or "fast", a quicker codec with a known error that cannot be saved.
     """
     folder = find_folder(source)
     config = read_config(folder)
@@ -169,7 +182,7 @@ def load_model(
     return Model(
         text=text,
         lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, torch.device(device))).eval(),
-        codec=codec.to(device),
+        codec=accelerated(codec.to(device), codec_fast),
         max_duration=float(config["max_duration"]),
         config=config,
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from audiogen.checkpoint import load_model
+from audiogen.codec.fast import Fast
 from audiogen.codec.model import Codec
 from audiogen.codec.streaming import StreamingDecoder
 from audiogen.generation.settings import (
@@ -58,9 +59,13 @@ class AudioGen(Stages):
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         text_encoder: str | Path | None = None,
+        *,
+        codec_fast: Fast | None = None,
     ) -> Self:
         """Load a model folder, or a model of the hub by its id; see `audiogen.checkpoint`."""
-        parts = load_model(source, device=device, dtype=dtype, text_encoder=text_encoder)
+        parts = load_model(
+            source, device=device, dtype=dtype, text_encoder=text_encoder, codec_fast=codec_fast
+        )
         return cls(
             text=parts.text,
             lm=parts.lm,

@@ -107,6 +107,11 @@ def _add_model(parser: Parser, *, text: str = "model folder or hub id") -> None:
     parser.add_argument(
         "--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1"
     )
+    parser.add_argument(
+        "--fast",
+        choices=("near", "fast"),
+        help="a quicker codec: near the exact one, or faster and less near (exact)",
+    )
 
 
 def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:

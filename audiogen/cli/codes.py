@@ -73,7 +73,7 @@ def _jobs(
 
 
 def _encoder(args: argparse.Namespace, device: torch.device) -> Callable[[Path, Path], str]:
-    codec = load_codec(args.model).to(device)
+    codec = load_codec(args.model, device=device, fast=args.fast)
     if args.codebooks is not None:
         codec.set_num_codebooks(args.codebooks)
     facts = {
@@ -133,8 +133,8 @@ def _decoder(args: argparse.Namespace, device: torch.device) -> Callable[[Path, 
         model = args.model or codes.metadata["model"]
         if model not in codecs:
             codecs.clear()
-            codec = load_codec(model)
-            codecs[model] = (codec.to(device), codec.fingerprint())
+            codec = load_codec(model, device=device, fast=args.fast)
+            codecs[model] = (codec, codec.fingerprint())
         codec, fingerprint = codecs[model]
         _check_fit(codes, codec, fingerprint, model, target)
         left = codes.samples

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     device = chosen_device(args.device)
     config = read_config(find_folder(args.model))
     settings = _settings(args, config)
-    jobs = [_job(prompt, args.out, settings, model_hash(config)) for prompt in prompts]
+    said = settings | ({"codec_fast": args.fast} if args.fast else {})
+    jobs = [_job(prompt, args.out, said, model_hash(config)) for prompt in prompts]
     done = [job for job in jobs if _is_done(job)]
     if done:
         print(*(job.path for job in done), sep="\n")
@@ -59,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
     finished = {job.path for job in done}
     todo = list({job.path: job for job in jobs if job.path not in finished}.values())
     if todo:
-        model = AudioGen.from_pretrained(args.model, device=device, text_encoder=args.text_encoder)
+        model = AudioGen.from_pretrained(
+            args.model, device=device, text_encoder=args.text_encoder, codec_fast=args.fast
+        )
         remove_unfinished(args.out)
         _make(model, todo, settings, args, licence=str(config["card"].get("licence")))
     return 0

@@ -188,13 +188,17 @@ class PaddedConvTranspose1d(_KeepsWeight):
         bias = self.conv.bias
         if x.device.type != "cpu" or not may_keep(self.conv):
             return F.conv_transpose1d(x, self.conv.weight, bias, self.stride, trim)
-        weight = self._kept.get(sources(self.conv), self._phases)
+        weight = self._kept.get(sources(self.conv), self.phases)
+        return self.from_phases(x, weight, bias, trim=trim)
+
+    def from_phases(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, trim: int) -> Tensor:
+        """Do what `convolve` does, with the weight that `phases` gives."""
         bias = None if bias is None else bias.repeat_interleave(self.stride)
         y = F.conv1d(x, weight, bias, padding=1).unflatten(1, (-1, self.stride))
         y = y.transpose(2, 3).flatten(2)
         return y[..., trim : y.shape[-1] - trim]
 
-    def _phases(self) -> Tensor:
+    def phases(self) -> Tensor:
         """Weight [C, C', 2 * stride] as that of a convolution, [C' * stride, C, 2]."""
         halves = self.conv.weight.unflatten(2, (2, self.stride)).flip(2)
         return halves.permute(1, 3, 0, 2).flatten(0, 1)

@@ -140,14 +140,21 @@ class Codec(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> "Codec":
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        fast: Literal["near", "fast"] | Mapping[str, str] | None = None,
+    ) -> "Codec":
         """Load the codec of a codec folder, a model folder or a model of the hub, by its id.
 
-        On the CPU and in eval mode; for the errors see `audiogen.checkpoint.load_codec`.
+        In eval mode; ``fast`` is for inference, see `audiogen.codec.fast`; for the errors see
+        `audiogen.checkpoint.load_codec`.
         """
         from audiogen.checkpoint import load_codec  # upwards, so not at the top of the file
 
-        return load_codec(source)
+        return load_codec(source, device=device, fast=fast)
 
     @property
     def config(self) -> dict[str, Any]:
