@@ -14,6 +14,18 @@ SCHEDULE = [f"trainer.max_steps={STEPS}", "trainer.val_check_interval=4", "check
 RUNS = {
     # With adversary, averaged weights, warm-up without quantization, k-means and restarts.
     "codec": ("train_codec.py", [*CODEC, "module.warmup_steps=3", *SCHEDULE]),
+    # In bfloat16, in parts, with a discriminator that learns in two of three updates.
+    "codec in parts": (
+        "train_codec.py",
+        [
+            *CODEC,
+            "trainer.precision=bf16-mixed",
+            "module.accumulate=2",
+            "adversarial.every=1.5",
+            "codec.dead_code_threshold=0.9",
+            *SCHEDULE,
+        ],
+    ),
     # With dropout from the global stream, dropped captions and averaged weights.
     "lm": ("train_lm.py", [*LM, "lm.dropout=0.2", "module.condition_dropout=0.3", *SCHEDULE]),
 }
