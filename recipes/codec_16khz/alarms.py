@@ -13,7 +13,7 @@ COLLAPSED = 2.0  # codes: a codebook of lower perplexity decides less than yes o
 FRAMES_PER_ENTRY = 10  # counted, before an entry that nobody chose means anything
 UNUSED = 0.1  # share of the entries
 EFFICIENCY = 0.8  # entropy over log2 N
-QUIET = -6.0  # dB: half the amplitude
+QUIET = -6.0  # dB: half the amplitude; louder by as much is no better
 WORSE = 1.5  # mel distance of a class over the median of the classes
 FEW_CLASSES = 4  # with fewer there is no rest to be worse than
 
@@ -30,7 +30,7 @@ THRESHOLDS = (
     f"classes; with fewer than {FEW_CLASSES} classes nothing is said. SI-SDR is not used for it: "
     "noise (rain, wind) may sound right and score low.",
     f"A class lost its level when its round trips are in the median more than {-QUIET:.0f} dB "
-    "below the originals, half their amplitude.",
+    "below the originals, half their amplitude; as much above them is a warning.",
 )
 
 
@@ -119,17 +119,21 @@ def _codebook_alarms(health: Health) -> list[Alarm]:
 
 
 def _level_alarms(classes: Sequence[ClassScores]) -> list[Alarm]:
-    quiet = sorted((row.level, row.name) for row in classes if (row.level or 0) < QUIET)
-    silent = [row.name for row in classes if row.level is None]
+    levels = sorted((row.level, row.name) for row in classes if row.level is not None)
+    quiet = [(level, name) for level, name in levels if level < QUIET]
+    loud = [(level, name) for level, name in levels if level > -QUIET]
     found = []
-    if silent:
-        text = f"No level could be compared for {', '.join(silent)}: one side is silent."
-        found.append(Alarm(degree=BAD, text=text))
     if quiet:
-        names = ", ".join(f"{name} ({level:.1f} dB)" for level, name in quiet)
-        text = f"Comes back much quieter: {names}. A language model on this codec will be as quiet."
+        advice = "A language model on this codec will be as quiet."
+        text = f"Comes back much quieter: {_named(quiet)}. {advice}"
         found.append(Alarm(degree=BAD, text=text))
+    if loud:
+        found.append(Alarm(degree=WARNING, text=f"Comes back much louder: {_named(loud)}."))
     return found
+
+
+def _named(levels: Sequence[tuple[float, str]]) -> str:
+    return ", ".join(f"{name} ({level:+.1f} dB)" for level, name in levels)
 
 
 def _class_alarms(classes: Sequence[ClassScores]) -> list[Alarm]:

@@ -16,15 +16,17 @@ from evaluation.metrics.distortion import si_sdr
 from evaluation.metrics.level import level_difference
 from evaluation.metrics.spectral import log_spectral_distance, mel_distance
 
+BOUND = 100.0  # dB; a clip that is perfect, or lost altogether, must not decide a mean alone
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """What one clip lost on its way through the codec; None where there is no such value."""
+    """What one clip lost on its way through the codec; None where the original is silent."""
 
-    si_sdr: float | None  # dB, higher is better; None for digital silence
+    si_sdr: float | None  # dB, higher is better
     mel_distance: float  # log10 power, lower is better
     log_spectral: float  # dB, lower is better
-    level: float | None  # dB, round trip over original; None if either is silent
+    level: float | None  # dB, round trip over original
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,12 +88,14 @@ def round_trip(codec: Codec, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
 
 def score(original: Tensor, returned: Tensor, *, sample_rate: int) -> Scores:
     """Compare float [1, C, T] with what came back of it."""
-    level = level_difference(original.flatten(), returned.flatten())
+    level = torch.tensor(-BOUND)
+    if returned.any() or not original.any():
+        level = level_difference(original.flatten(), returned.flatten())
     return Scores(
-        si_sdr=_finite(si_sdr(original, returned)),
+        si_sdr=_bounded(si_sdr(original, returned)),
         mel_distance=float(mel_distance(original, returned, sample_rate=sample_rate)),
         log_spectral=float(log_spectral_distance(original, returned)),
-        level=_finite(level),
+        level=_bounded(level),
     )
 
 
@@ -106,6 +110,6 @@ def score_clips(codec: Codec, clips: Iterable[Clip]) -> RoundTrips:
     return RoundTrips(scores=scores, counts=counts)
 
 
-def _finite(value: Tensor) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _bounded(decibels: Tensor) -> float | None:
+    number = float(decibels)
+    return None if math.isnan(number) else min(max(number, -BOUND), BOUND)

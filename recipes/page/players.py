@@ -21,6 +21,7 @@ from audiogen.audio import AudioError, read_audio
 
 RANGE = 80.0  # dB between the darkest and the brightest color
 MELS = 80
+N_FFT = 1024
 PALETTE = "magma"
 KINDS = {".wav": "audio/wav", ".flac": "audio/flac"}
 
@@ -49,8 +50,12 @@ class Heard:
 
 
 def log_mel(waveform: Tensor, sample_rate: int) -> NDArray[np.float32]:
-    """Return the log-mel power of float [T] in dB, float32 [mels, frames], lowest mel first."""
-    power = _mel(sample_rate)(waveform)
+    """Return the log-mel power of float [T] in dB, float32 [mels, frames], lowest mel first.
+
+    A sound shorter than half a window, which cannot be mirrored at its ends, ends in silence.
+    """
+    missing = max(0, N_FFT // 2 + 1 - len(waveform))
+    power = _mel(sample_rate)(torch.nn.functional.pad(waveform, (0, missing)))
     return np.asarray(10 * torch.log10(power + 1e-12), dtype=np.float32)
 
 
@@ -63,7 +68,7 @@ def picture(decibels: NDArray[np.float32], top: float) -> bytes:
 @lru_cache(maxsize=4)
 def _mel(sample_rate: int) -> MelSpectrogram:
     return MelSpectrogram(
-        sample_rate, n_fft=1024, win_length=512, hop_length=sample_rate // 125, n_mels=MELS
+        sample_rate, n_fft=N_FFT, win_length=512, hop_length=sample_rate // 125, n_mels=MELS
     )
 
 

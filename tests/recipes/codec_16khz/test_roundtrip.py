@@ -9,7 +9,7 @@ import torch
 from audiogen.audio import AudioError
 from audiogen.codec.health import measure_health
 from audiogen.data.manifest import write_manifest
-from recipes.codec_16khz.roundtrip import clips_of, round_trip, score, score_clips
+from recipes.codec_16khz.roundtrip import BOUND, clips_of, round_trip, score, score_clips
 
 RATE = 16_000
 
@@ -17,7 +17,7 @@ RATE = 16_000
 def test_scores_of_a_known_change():
     original = torch.sin(torch.arange(RATE) * 0.3)[None, None]
     same = score(original, original, sample_rate=RATE)
-    assert (same.si_sdr, same.mel_distance, same.level) == (None, 0, 0)  # +inf is no number
+    assert (same.si_sdr, same.mel_distance, same.level) == (BOUND, 0, 0)  # instead of +inf
     half = score(original, 0.5 * original, sample_rate=RATE)
     assert half.level == pytest.approx(20 * math.log10(0.5))
     noise = 0.1 * torch.randn(1, 1, RATE, generator=torch.Generator().manual_seed(0))
@@ -31,6 +31,13 @@ def test_silence_has_no_ratio_and_no_level():
     silent = torch.zeros(1, 1, RATE)
     scores = score(silent, silent, sample_rate=RATE)
     assert (scores.si_sdr, scores.level, scores.mel_distance) == (None, None, 0)
+    noise = score(silent, silent + 0.1, sample_rate=RATE)
+    assert (noise.si_sdr, noise.level) == (None, None)
+
+
+def test_a_sound_that_comes_back_silent_is_lost_altogether():
+    scores = score(torch.randn(1, 1, RATE), torch.zeros(1, 1, RATE), sample_rate=RATE)
+    assert (scores.si_sdr, scores.level) == (-BOUND, -BOUND)
 
 
 def test_every_clip_is_scored_and_every_code_counted(tmp_path, small_codec, write_clips):

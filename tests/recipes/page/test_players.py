@@ -24,6 +24,11 @@ def test_a_tone_is_bright_at_its_pitch_and_high_pitches_are_at_the_top():
     assert rows[1] < 20
 
 
+def test_a_sound_shorter_than_a_window_has_a_picture():
+    assert log_mel(torch.ones(1), 16_000).shape == (80, 5)
+    assert log_mel(torch.ones(512), 16_000).shape == log_mel(torch.ones(513), 16_000).shape
+
+
 def test_all_pictures_share_one_scale():
     decibels = np.array([[-30.0, -30.0 - RANGE / 2], [-30.0 - RANGE, -300.0]], dtype=np.float32)
     indices = brightness(picture(decibels, top=-30.0))
