@@ -16,7 +16,7 @@ Part = TypeVar("Part")
 # An initializer arrives here before the method it calls, and the method then no more.
 DRAWS = (
     *(Tensor.uniform_, Tensor.normal_, Tensor.erfinv_),
-    *(init.uniform_, init.normal_, init.trunc_normal_),
+    *(init.uniform_, init.normal_),
     *(init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_),
 )
 
