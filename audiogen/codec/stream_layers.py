@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from audiogen.codec.conv import PaddedConv1d, PaddedConvTranspose1d, pad_reflect
 from audiogen.codec.seanet import POINTWISE, ResidualBlock, ResidualLSTM
 
+WIDEST = 1 << 21  # bytes of one layer at the waveform's rate: a few of them stay in the cache
+
 
 class LayerStream(Protocol):
     """A layer somewhere in a stream; float [B, C, t] with t of any size, 0 included."""
@@ -51,18 +53,54 @@ def stream_of(layer: nn.Module) -> LayerStream:
     raise ValueError(f"no stream is known through a layer of type {type(layer).__name__}")
 
 
-class Chain:
-    """Layers one behind the other."""
+def encoder_stream(layers: nn.Sequential) -> "Chain":
+    """Return a stream through an encoder, in short parts up to its last strided convolution.
 
-    def __init__(self, layers: Iterable[LayerStream]) -> None:
+    Near the waveform a layer holds far more signal than weights, near the frames far less.
+    """
+    sequence = list(layers)
+    strided = [i for i, x in enumerate(sequence) if isinstance(x, PaddedConv1d) and x.stride > 1]
+    split = strided[-1] if strided else 0
+    steps = WIDEST // (4 * _channels(sequence[0], "out_channels"))
+    early = Chain(map(stream_of, sequence[:split]), steps=steps)
+    return Chain([early, *map(stream_of, sequence[split:])])
+
+
+def decoder_stream(layers: nn.Sequential) -> "Chain":
+    """Return a stream through a decoder, in short parts from its first upsampling on."""
+    sequence = list(layers)
+    split = next(i for i, x in enumerate(sequence) if isinstance(x, PaddedConvTranspose1d)) + 1
+    last = next(x for x in reversed(sequence) if isinstance(x, PaddedConv1d))
+    late = Chain(map(stream_of, sequence[split:]))
+    late.steps = max(1, int(WIDEST // (4 * _channels(last, "in_channels")) / late.rate))
+    return Chain([*map(stream_of, sequence[:split]), late])
+
+
+def _channels(layer: nn.Module, end: str) -> int:
+    assert isinstance(layer, PaddedConv1d)
+    return int(getattr(layer.conv, end))
+
+
+class Chain:
+    """Layers one behind the other; what is longer than ``steps`` goes through them in parts."""
+
+    def __init__(self, layers: Iterable[LayerStream], *, steps: int | None = None) -> None:
         self.layers = list(layers)
+        self.steps = steps
         self.rate, self.wait = Fraction(1), Fraction(0)
         for layer in self.layers:
             self.wait += layer.wait / self.rate
             self.rate *= layer.rate
 
     def push(self, x: Tensor, *, last: bool) -> Tensor:
-        """Hand every piece through all layers."""
+        """Hand every part through all layers."""
+        if self.steps is None or len(x) * x.shape[-1] <= self.steps:
+            return self._push(x, last=last)
+        *parts, end = x.split(max(1, self.steps // len(x)), dim=-1)
+        done = [self._push(part, last=False) for part in parts]
+        return torch.cat([*done, self._push(end, last=last)], dim=-1)
+
+    def _push(self, x: Tensor, *, last: bool) -> Tensor:
         for layer in self.layers:
             x = layer.push(x, last=last)
         return x

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiogen.codec.model import Codec
-from audiogen.codec.stream_layers import stream_of
+from audiogen.codec.stream_layers import Chain, decoder_stream, encoder_stream
 
-PIECE = 1 << 15  # samples encoded or decoded at once where the caller leaves it open
+PIECE = 1 << 16  # samples encoded or decoded at once where the caller leaves it open
 
 
 def can_stream(codec: Codec) -> bool:
@@ -29,11 +29,11 @@ class _Stream:
 
     codec: Codec
 
-    def __init__(self, codec: Codec, network: nn.Module, scale: Tensor | None) -> None:
+    def __init__(self, codec: Codec, network: Chain, scale: Tensor | None) -> None:
         _check_scale(scale, renormalize=codec.renormalize)
         self.codec = codec
         self.scale = None if scale is None else scale.view(-1, 1, 1)
-        self.network = stream_of(network)
+        self.network = network
         self.shape: tuple[int, ...] | None = None  # of a piece, less its length
         self.begun = False
         self.finished = False
@@ -101,7 +101,7 @@ class StreamingEncoder(_Stream):
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
-        super().__init__(codec, codec.encoder.layers, scale)
+        super().__init__(codec, encoder_stream(codec.encoder.layers), scale)
         self.num_codebooks = codec.num_codebooks
 
     @property
@@ -156,7 +156,7 @@ class StreamingDecoder(_Stream):
     """
 
     def __init__(self, codec: Codec, *, scale: Tensor | None = None) -> None:
-        super().__init__(codec, codec.decoder.layers, scale)
+        super().__init__(codec, decoder_stream(codec.decoder.layers), scale)
 
     @property
     def latency(self) -> int:
