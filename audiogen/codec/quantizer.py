@@ -215,8 +215,12 @@ class ResidualVectorQuantizer(nn.Module):
 
         Until then the codebooks stand still, and codebook dropout draws once. Codebooks that have
         not started are started by the first pass alone: call `start` before. Passes without
-        gradient learn nothing.
+        gradient learn nothing. With ``paper_exact`` every pass learns on its way, as it does
+        outside: what comes after it in a step finds the codebooks moved.
         """
+        if self.paper_exact:
+            yield
+            return
         self._collected = [[] for _ in self.codebooks]
         try:
             yield

@@ -370,6 +370,17 @@ def test_a_step_of_several_passes_is_a_step_of_one(parts):
     assert whole.restarts.sum() > 0
 
 
+def test_paper_exact_learns_on_the_way():
+    """The training averages buffers after the backward pass, which has to find them moved."""
+    inside, outside = make(paper_exact=True), make(paper_exact=True)
+    outside(latents())
+    with inside.one_step():
+        inside(latents())
+        assert torch.equal(inside.codebooks[0].embed_avg, outside.codebooks[0].embed_avg)
+    for name, value in outside.state_dict().items():
+        assert torch.equal(inside.state_dict()[name], value), name
+
+
 def test_a_step_that_fails_learns_nothing():
     rvq = make(kmeans_init=False)
     before = rvq.codebooks[0].embed.clone()
