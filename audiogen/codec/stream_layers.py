@@ -97,8 +97,8 @@ class Chain:
         if self.steps is None or len(x) * x.shape[-1] <= self.steps:
             return self._push(x, last=last)
         *parts, end = x.split(max(1, self.steps // len(x)), dim=-1)
-        done = [self._push(part, last=False) for part in parts]
-        return torch.cat([*done, self._push(end, last=last)], dim=-1)
+        done = [*(self._push(part, last=False) for part in parts), self._push(end, last=last)]
+        return torch.cat([part for part in done if part.shape[-1]] or done[-1:], dim=-1)
 
     def _push(self, x: Tensor, *, last: bool) -> Tensor:
         for layer in self.layers:
@@ -222,7 +222,10 @@ class Upsampling:
 
 
 def _join(kept: Tensor | None, x: Tensor) -> Tensor:
-    return x if kept is None else torch.cat([kept, x], dim=-1)
+    """Join along time; what is empty has no say in the dtype."""
+    if kept is None or kept.shape[-1] == 0:
+        return x
+    return torch.cat([kept, x], dim=-1) if x.shape[-1] else kept
 
 
 def _padded(x: Tensor, *, left: int, right: int, mode: str) -> Tensor:

@@ -2,7 +2,8 @@
 
 The pieces joined equal the whole. What is added up is the same; only the rounding of float32 may
 differ, since a convolution sums in another order for another length: by 1e-6 of the peak in a
-waveform, and in codes not at all, unless two entries are as near as that.
+waveform, and in codes not at all, unless two entries are as near as that. An int8 LSTM
+(`audiogen.codec.fast`) scales its inputs by the piece, so its own error depends on the pieces.
 """
 
 import copy

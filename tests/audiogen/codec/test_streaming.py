@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from audiogen.codec import stream_layers
+from audiogen.codec.fast import accelerate
 from audiogen.codec.model import Codec
 from audiogen.codec.streaming import (
     StreamingDecoder,
@@ -148,6 +149,25 @@ def test_in_single_precision(monkeypatch, shape, size, widest):
     pieces = list(decode_long(codec, [codes], piece=size))
     torch.testing.assert_close(torch.cat(pieces, dim=-1), whole, **close)
     assert whole.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("widest", [1 << 21, 3000])
+@pytest.mark.parametrize(
+    ("options", "atol"),  # of the peak; rounding to bfloat16 may turn 1e-7 into 2 ** -8
+    [({"convolutions": "bfloat16"}, 1e-2), ({"lstm": "bfloat16"}, 1e-5), ({"lstm": "int8"}, 1e-2)],
+)
+def test_a_fast_codec_streams_too(monkeypatch, options, atol, widest):
+    """Its pieces are those of its whole; an int8 LSTM, though, finds its scales per piece."""
+    monkeypatch.setattr(stream_layers, "WIDEST", widest)
+    torch.manual_seed(0)
+    codec = accelerate(make(num_filters=4, true_skip=False), **options)
+    waveform = noise(2, 1, 1500)
+    codes, _ = codec.encode(waveform)
+    streamed = torch.cat(list(encode_long(codec, [waveform], piece=301)), dim=-1)
+    assert (streamed == codes).float().mean() > 0.97
+    whole = codec.decode(codes)
+    pieces = torch.cat(list(decode_long(codec, [codes], piece=301)), dim=-1)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=atol * whole.abs().max().item())
 
 
 @pytest.mark.parametrize("case", ["codec_causal", "codec_nq8"])
