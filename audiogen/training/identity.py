@@ -23,6 +23,7 @@ UNIMPORTANT = (
     "card",
     "codec_folder",
     "module.codec_folder",
+    "module.metrics",
     "samples",
     "checkpoint_every",
     "data.num_workers",
@@ -30,6 +31,9 @@ UNIMPORTANT = (
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
 )
+
+# In folders of transformers and in published ones, nothing else says which weights they are.
+WEIGHTS = (".safetensors", ".bin", ".th")
 
 
 def register_resolvers() -> None:
@@ -47,7 +51,7 @@ def config_hash(cfg: DictConfig) -> str:
 
     Hashed is the canonical JSON of the resolved configuration without `UNIMPORTANT`. Folders under
     ``paths`` count as symbols, so a move to another disk is the same run. Files named by the root
-    key ``inputs`` (a manifest, a folder of tokens) count by content instead of by path.
+    key ``inputs`` (a manifest, a folder of tokens, a codec) count by content instead of by path.
     """
     pruned = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(pruned, dict)
@@ -103,8 +107,11 @@ def _by_content(value: Any, contents: dict[str, str]) -> Any:
 
 
 def _digest_path(path: Path) -> str:
-    """Digest a file, or of a folder its top-level JSON files, which describe the rest."""
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    """Digest a file; of a folder the weights, and JSON files, which describe the rest."""
+    describing = (".json", *WEIGHTS)
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in describing)
     digest = hashlib.sha256()
     for file in files:
         status = file.stat()

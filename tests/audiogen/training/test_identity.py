@@ -100,6 +100,16 @@ def test_a_folder_of_tokens_counts_by_its_json_files(tmp_path):
     assert tokens("abc") == first != tokens("abcd")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "compression_state_dict.bin"])
+def test_a_folder_of_a_model_counts_by_its_weights(tmp_path, name):
+    (tmp_path / "config.json").write_text("{}")
+    hashes = []
+    for weights in (b"one", b"two!"):
+        (tmp_path / name).write_bytes(weights)
+        hashes.append(config_hash(make(**{"data.manifest": str(tmp_path)})))
+    assert hashes[0] != hashes[1]
+
+
 def test_resolved_has_values_only_and_names_what_is_missing():
     plain = resolved(make())
     assert "hydra" not in plain
