@@ -1,9 +1,11 @@
 """Did a run reach what it has to? python -m recipes.codec_16khz.gates --run runs/codec_16khz
 
 Prints expected and reached values; exit code 0 if every gate that binds the run holds, 1 if one
-fails, was not measured or none binds, 2 if there is no such run.
+fails or was not measured, 2 if there is no such run. Other sounds or settings than those of
+expected.json are bound by nothing, which is said.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +72,11 @@ def _ends(history: History | None, name: str) -> tuple[float | None, float | Non
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
-    parser = Parser(prog="python -m recipes.codec_16khz.gates", description=__doc__)
+    parser = Parser(
+        prog="python -m recipes.codec_16khz.gates",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
     args = parser.parse_args(argv)
     run = Run(folder=args.run)
@@ -83,6 +89,9 @@ def main(argv: list[str] | None = None) -> int:
     except (KeyError, TypeError) as error:
         return exit_code(ValueError(f"{args.run}/health/health.json is damaged: {error!r}"))
     show(outcomes)
+    if not any(outcome.binding for outcome in outcomes):
+        print(f"nothing binds {OTHER} than ESC-50 with {EXPERIMENT}", file=sys.stderr)
+        return 0
     return 0 if all_hold(outcomes) else 1
 
 

@@ -106,8 +106,10 @@ def test_command(tmp_path, capsys):
     write_run(tmp_path / "bad", ends=(3.0, -2.0))
     assert main(["--run", str(tmp_path / "bad")]) == 1
     write_run(tmp_path / "other", name="demo_codec-1")
-    assert main(["--run", str(tmp_path / "other")]) == 1
-    assert "not binding" in capsys.readouterr().out
+    assert main(["--run", str(tmp_path / "other")]) == 0
+    shown = capsys.readouterr()
+    assert "not binding" in shown.out
+    assert "nothing binds other sounds or settings than ESC-50" in shown.err
 
 
 def test_no_run_or_a_damaged_one_is_one_line(tmp_path, capsys):
