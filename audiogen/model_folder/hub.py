@@ -41,8 +41,10 @@ def resolve_codec(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if path.exists() or not (isinstance(source, str) and HUB_ID.fullmatch(source)):
         return resolve(source)
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import errors, hf_hub_download, try_to_load_from_cache
 
+    if isinstance(try_to_load_from_cache(source, "codec.safetensors"), str):  # one of ours
+        return resolve(source)
     with _hub_errors(source):
         try:
             return Path(hf_hub_download(source, CODEC_FILE))

@@ -33,6 +33,16 @@ def test_hub_id_of_our_layout(monkeypatch, model, saved):
     assert asked == [("someone/model", {"allow_patterns": hub.OUR_FILES})]
 
 
+def test_a_codec_of_ours_in_the_cache_is_not_asked_for_in_another_layout(monkeypatch, model, saved):
+    """Without a network that question would be asked again and again before it fails."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(saved))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(saved))
+    assert load_codec("someone/model").fingerprint() == model.codec.fingerprint()
+
+
 def test_push_to_hub_uploads_the_folder(monkeypatch, model):
     import huggingface_hub
 
