@@ -4,6 +4,7 @@ Source: EnCodec (arXiv:2210.13438), section 3.4, "Balancer".
 """
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -110,14 +111,14 @@ class Balancer(nn.Module):
             The balanced gradient, float [B, ...], and the loss that was in effect.
 
         Raises:
-            FloatingPointError: if a gradient is not finite in any process; in all of them, and
-                before anything is changed.
+            FloatingPointError: if a loss or its gradient is not finite in any process; in all of
+                them, and before anything is changed.
         """
         self._check(losses)
         if item_weights is not None and not self.equalize_items:
             raise ValueError("item_weights needs equalize_items=True")
         norms = {name: value.float().flatten(1).norm(dim=1) for name, value in gradients.items()}
-        part, averages = self._averages(norms)
+        part, averages = self._averages(norms, losses)
         share = sum(self.weights[name] for name in losses)
         total = torch.zeros_like(next(iter(gradients.values())))
         effective = total.new_zeros((), dtype=torch.float32)
@@ -139,11 +140,14 @@ class Balancer(nn.Module):
         buffers = {name: self.get_buffer(f"norm_{name}") for name in self.weights}
         return {name: float(value[0] / value[1]) for name, value in buffers.items()}
 
-    def _averages(self, norms: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _averages(
+        self, norms: Mapping[str, Tensor], losses: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Move the averages by one step.
 
         Args:
             norms: float [B], by name, of the gradients of the mean over the B items.
+            losses: float [], only to look whether they are finite.
 
         Returns:
             This process's part of all items, float [], by which its gradients are those of the
@@ -151,9 +155,11 @@ class Balancer(nn.Module):
         """
         own = len(next(iter(norms.values())))
         sums = [torch.stack([n.sum(), n.square().sum() * own]) * own for n in norms.values()]
-        joined = _summed(torch.cat([*sums, sums[0].new_tensor([own])]))
-        items, sums = joined[-1], list(joined[:-1].view(-1, 2))
-        _check_finite(norms, joined)
+        values = [losses[name].detach().float().reshape(1) for name in norms]
+        joined = _summed(torch.cat([*sums, *values, sums[0].new_tensor([own])]))
+        items, sums = joined[-1], list(joined[: 2 * len(norms)].view(-1, 2))
+        if not joined.isfinite().all():
+            _refuse(norms, losses)
         for name, (total, squares) in zip(norms, sums, strict=True):
             state = self.get_buffer(f"norm_{name}")
             state.mul_(self.decay)
@@ -184,18 +190,17 @@ def _summed(value: Tensor) -> Tensor:
     return value
 
 
-def _check_finite(norms: Mapping[str, Tensor], joined: Tensor) -> None:
-    """Raise if a gradient of any process is not finite; ``joined`` is the same in all of them."""
-    if joined.isfinite().all():
-        return
-    found = {
-        name: (~value.isfinite()).nonzero()[:, 0].tolist()
-        for name, value in norms.items()
-        if not value.isfinite().all()
-    }
-    here = "; ".join(f"{name!r} in item(s) {items}" for name, items in found.items())
+def _refuse(norms: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> NoReturn:
+    """Raise for a loss or gradient of any process that is not finite."""
+    found = []
+    for name, norm in norms.items():
+        if not norm.isfinite().all():
+            found.append(f"{name!r} in item(s) {(~norm.isfinite()).nonzero()[:, 0].tolist()}")
+        elif not losses[name].isfinite():
+            found.append(f"{name!r} of value {float(losses[name])}")
     raise FloatingPointError(
-        f"gradient of a loss is NaN, infinite or too large to square: {here or 'on another rank'}. "
-        "Nothing was updated. Look for such samples in the batch, lower the learning rate or clip "
-        "gradients"
+        "a loss or its gradient is NaN, infinite or too large to square: "
+        f"{'; '.join(found) or 'on another rank'}. Nothing was updated: the run has diverged, or "
+        "the batch holds such samples; lower the learning rate or clip gradients, or repair the "
+        "sound"
     )

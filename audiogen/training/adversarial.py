@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from audiogen.codec.adversarial import adversarial_loss, feature_matching_loss
 from audiogen.training.precision import floats, full_precision
-from audiogen.training.recording import average_gradients
+from audiogen.training.recording import average_gradients, clip_gradients, require_finite_norm
 
 
 class Adversarial(nn.Module):
@@ -70,7 +70,9 @@ class Adversarial(nn.Module):
             loss = self._discriminator_loss(*pair) / len(real)
             loss.backward()
             losses.append(loss.detach())
-        average_gradients(self.discriminator.parameters())
+        parameters = list(self.discriminator.parameters())
+        average_gradients(parameters)
+        require_finite_norm(clip_gradients(parameters, None), whose="the discriminator")
         optimizer.step()
         return torch.stack(losses).sum()
 

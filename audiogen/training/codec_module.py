@@ -17,7 +17,12 @@ from audiogen.training.adversarial import Adversarial
 from audiogen.training.codec_health import CodebookWatch, Score, scores
 from audiogen.training.precision import check_precision, full_precision
 from audiogen.training.ranks import average_buffers, gather_items, world_size
-from audiogen.training.recording import RecordingModule, average_gradients, clip_gradients
+from audiogen.training.recording import (
+    RecordingModule,
+    average_gradients,
+    clip_gradients,
+    require_finite_norm,
+)
 from audiogen.training.regions import compile_regions
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
 
@@ -294,6 +299,7 @@ class CodecModule(RecordingModule):
         if self.codec.paper_exact:
             average_buffers(self.codec)
         norm = clip_gradients(parameters, self.gradient_clip)
+        require_finite_norm(norm, whose="the codec")
         set_learning_rate(self._raw_optimizers()[0], self.schedule(self.updates))
         optimizer.step()
         return {"commitment": torch.stack(commitments).sum(), "gradient_norm": norm}

@@ -170,6 +170,19 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float | None) -> T
     return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
 
 
+def require_finite_norm(norm: Tensor, *, whose: str) -> None:
+    """Raise before an optimizer writes a gradient that is not finite into weights.
+
+    Call it with the norm of gradients that were averaged over the ranks: all of them raise.
+    """
+    if not norm.isfinite():
+        raise FloatingPointError(
+            f"the gradient of {whose} is not finite (norm {float(norm)}), so its weights were left "
+            "as they are: the run has diverged, or the batch holds such samples; lower the "
+            "learning rate or clip gradients, or repair the sound"
+        )
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average the gradients of all ranks, after as many backward passes as one likes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):

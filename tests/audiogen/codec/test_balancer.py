@@ -234,6 +234,16 @@ def test_a_gradient_that_is_not_finite_is_an_error_before_anything_moves(value):
     assert all(buffer.tolist() == [0, 0] for buffer in balancer.buffers())
 
 
+def test_a_loss_that_is_not_finite_is_an_error_even_without_a_gradient():
+    """L1 has a gradient of 0 where its input is NaN."""
+    balancer = Balancer({"l1": 1.0, "other": 1.0})
+    y = torch.tensor([[1.0, math.nan]], requires_grad=True)
+    with pytest.raises(FloatingPointError, match=r"'l1' of value nan.*Nothing was updated"):
+        balancer.backward({"l1": (y - 2).abs().mean(), "other": y[:, 0].sum()}, y)
+    assert y.grad is None
+    assert balancer.norm_l1.tolist() == [0, 0]
+
+
 def test_an_output_in_sixteen_bits_is_measured_in_thirty_two():
     """Twenty thousand squares, summed in bfloat16, would stop growing long before the end."""
     y = torch.zeros(1, 20000, dtype=torch.bfloat16, requires_grad=True)

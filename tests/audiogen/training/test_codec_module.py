@@ -237,6 +237,27 @@ def test_a_diverged_run_says_so_and_saves_nothing(tmp_path):
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
+@pytest.mark.parametrize("adversarial", [True, False])
+def test_a_damaged_batch_reaches_no_weight(tmp_path, adversarial):
+    """Neither player, no codebook and no average of the balancer."""
+    module = make_module(adversarial=make_adversarial() if adversarial else None)
+    module.codec.quantizer.start(torch.randn(1, 4, 100))
+    data = make_data()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    collate = data.collate
+
+    def damage(items):
+        batch = collate(items)
+        batch["waveform"][1, 0, 7] = torch.nan
+        return batch
+
+    data.collate = damage
+    with pytest.raises(FloatingPointError, match=r"not finite|is NaN"):
+        fit(module, tmp_path, data=data)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
+
+
 def test_exported_codec_is_the_trained_one(tmp_path):
     module = make_module()
     module.codec.quantizer.start(torch.randn(1, 4, 100))
