@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from audiogen.training.identity import register_resolvers, run_id
 from audiogen.training.launch import RunError
+from audiogen.training.numbers import check_numbers
 from audiogen.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def fit(cfg: DictConfig) -> dict[str, float]:
         RunError: if the folder belongs to another configuration or another process.
     """
     register_resolvers()
-    _check_numbers(cfg)
+    check_numbers(cfg)
     run = RunFolder.claim(cfg)
     export_to = cfg.get("export_to")
     metrics = run.finished(export_to)
@@ -53,24 +54,6 @@ def fit(cfg: DictConfig) -> dict[str, float]:
     except (ValueError, OSError, HydraException):
         run.abandon()  # a mistake leaves no folder behind
         raise
-
-
-def _check_numbers(cfg: DictConfig) -> None:
-    """Refuse what Lightning takes for "forever", "never" or a crash.
-
-    Raises:
-        RunError: naming the key.
-    """
-    for key, lowest, highest in (
-        ("trainer.max_steps", 1, None),
-        ("trainer.val_check_interval", 1, None),
-        ("seed", 0, 2**32 - 1),
-    ):
-        value = OmegaConf.select(cfg, key, throw_on_missing=True)
-        whole = type(value) is int and value >= lowest and (highest is None or value <= highest)
-        if not whole and not (value is None and key == "trainer.val_check_interval"):
-            bounds = f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
-            raise RunError(f"{key} must be a whole number, {bounds}, got {value}")
 
 
 def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, float]:

@@ -183,6 +183,7 @@ def test_mistakes_while_training_starts_are_one_line(scripts: Starter, tmp_path:
         ("trainer.val_check_interval=0", "trainer.val_check_interval must be a whole number"),
         ("seed=-1", "seed must be a whole number, 0 to 4294967295, got -1"),
         ("seed=many", "seed must be a whole number"),
+        ("optim.lr=fast", "optim.lr must be a number, got fast"),
         ("optim.lr=-1", "Invalid learning rate: -1"),
         ("module.gradient_clip=-1", "gradient_clip must be above 0, or null for no limit, got -1"),
         ("codec.decay=2", "module.codec: decay must be in [0, 1), got 2"),
