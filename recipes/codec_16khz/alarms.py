@@ -1,11 +1,13 @@
 """From scores to judgments: each class, and what needs attention, in plain words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from statistics import mean, median
 
 from audiogen.codec.health import Health
 from recipes.codec_16khz.roundtrip import Scores
+from recipes.page.inputs import History
 
 BAD, WARNING = "bad", "warning"
 
@@ -15,6 +17,7 @@ UNUSED = 0.1  # share of the entries
 EFFICIENCY = 0.8  # entropy over log2 N
 QUIET = -6.0  # dB: half the amplitude; louder by as much is no better
 WORSE = 1.5  # mel distance of a class over the median of the classes
+RESTLESS = 0.1  # share of the entries replaced per 100 updates at the end of the training
 FEW_CLASSES = 4  # with fewer there is no rest to be worse than
 
 THRESHOLDS = (
@@ -31,6 +34,10 @@ THRESHOLDS = (
     "noise (rain, wind) may sound right and score low.",
     f"A class lost its level when its round trips are in the median more than {-QUIET:.0f} dB "
     "below the originals, half their amplitude; as much above them is a warning.",
+    f"A codebook is restless when over the last tenth of the training more than {RESTLESS:.0%} of "
+    "its entries were replaced per 100 updates, about the memory of their moving averages: encoder "
+    "and decoder then learned from codes that did not stay. Smaller steps, larger batches, fewer "
+    "entries or a lower dead_code_threshold help.",
 )
 
 
@@ -70,9 +77,13 @@ def by_class(scores: Mapping[str, Scores], classes: Mapping[str, str]) -> list[C
     return sorted(rows, key=lambda row: (-row.mel_distance, row.name))
 
 
-def alarms(health: Health, classes: Sequence[ClassScores]) -> list[Alarm]:
-    """Say what needs attention: codebooks, then classes, the bad before the doubtful."""
+def alarms(
+    health: Health, classes: Sequence[ClassScores], history: History | None = None
+) -> list[Alarm]:
+    """Say what needs attention: codebooks, classes, training; the bad before the doubtful."""
     found = [*_codebook_alarms(health), *_level_alarms(classes), *_class_alarms(classes)]
+    if history is not None:
+        found += _training_alarms(history, health.codebook_size)
     return sorted(found, key=lambda alarm: alarm.degree != BAD)
 
 
@@ -146,3 +157,28 @@ def _class_alarms(classes: Sequence[ClassScores]) -> list[Alarm]:
     names = ", ".join(f"{row.name} ({row.mel_distance:.2f}, N = {row.n})" for row in worse)
     text = f"Much worse than the rest by mel distance (median {middle:.2f}): {names}."
     return [Alarm(degree=WARNING, text=text)]
+
+
+def _training_alarms(history: History, codebook_size: int) -> list[Alarm]:
+    found = []
+    for number, rate in enumerate(_restart_rates(history), start=1):
+        if rate > RESTLESS * codebook_size:
+            found.append(f"{number} ({rate:.0f} of {codebook_size})")
+    if not found:
+        return []
+    text = (
+        f"Restless to the end of the training, entries replaced per 100 updates: codebook "
+        f"{', '.join(found)}."
+    )
+    return [Alarm(degree=WARNING, text=text)]
+
+
+def _restart_rates(history: History) -> Iterator[float]:
+    """Yield restarts per 100 updates over the last tenth of the training, codebook by codebook."""
+    for k in count():
+        steps, totals = history.series(f"codebooks/restarts_{k}")
+        if not steps:
+            return
+        begin = next(i for i, step in enumerate(steps) if step >= 0.9 * steps[-1])
+        updates = steps[-1] - steps[begin]
+        yield 100 * (totals[-1] - totals[begin]) / updates if updates else 0.0

@@ -26,7 +26,7 @@ from recipes.codec_16khz.roundtrip import clips_of
 from recipes.command import Parser, exit_code
 from recipes.page.inputs import History, Run
 
-FORMAT = 1  # of health.json; another one is measured again
+FORMAT = 2  # of health.json; another one is measured again
 
 
 def history_of(folder: Path | None) -> History | None:
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         if not is_done(args.out, inputs):
             clips = clips_of(args.manifest, args.split, codec)
             args.out.mkdir(parents=True, exist_ok=True)  # an hour later is too late
-            judged = judge(codec, clips)
+            judged = judge(codec, clips, history)
             run = Run(folder=args.run) if args.run else None
             write(args.out, judged, inputs, run=run, history=history)
     except (ValueError, OSError) as error:

@@ -13,7 +13,7 @@ from audiogen.codec.model import Codec
 from audiogen.data.manifest import Clip
 from recipes.codec_16khz.alarms import Alarm, ClassScores, alarms, by_class
 from recipes.codec_16khz.roundtrip import RoundTrips, score_clips
-from recipes.page.inputs import main_label
+from recipes.page.inputs import History, main_label
 
 ALL = "all clips"
 
@@ -31,8 +31,10 @@ class Judged:
     alarms: Sequence[Alarm]
 
 
-def judge(codec: Codec, clips: Sequence[Clip]) -> Judged:
-    """Send clips through a codec and judge what came back, and how its codes were used."""
+def judge(codec: Codec, clips: Sequence[Clip], history: History | None = None) -> Judged:
+    """Send clips through a codec and judge what came back, how its codes were used, and, by the
+    history of its training, whether they came to rest.
+    """
     shown = tqdm(clips, desc="round trips", unit="clip", file=sys.stderr)
     trips = score_clips(codec, shown)
     label = main_label(clip.labels for clip in clips)
@@ -47,7 +49,7 @@ def judge(codec: Codec, clips: Sequence[Clip]) -> Judged:
         trips=trips,
         health=health,
         classes=classes,
-        alarms=alarms(health, classes),
+        alarms=alarms(health, classes, history),
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from audiogen.codec.health import health_of
 from recipes.codec_16khz.alarms import BAD, THRESHOLDS, WARNING, alarms, by_class
 from recipes.codec_16khz.roundtrip import Scores
+from recipes.page.inputs import History
 
 EVEN = torch.full((2, 16), 10)
 FINE = Scores(si_sdr=5.0, mel_distance=0.5, log_spectral=8.0, level=-1.0)
@@ -112,6 +113,25 @@ def test_classes_are_means_and_their_clips_are_known():
     assert one.si_sdr == pytest.approx(5.0)
     assert one.level == pytest.approx(-0.4)
     assert (two.name, two.si_sdr, two.worst, two.median) == ("B", None, "w", "w")
+
+
+def restarts(first, second):
+    """A training of 1000 updates whose first codebook restarts as told, before 900 and after."""
+    rows = [
+        {"step": 0.0, "codebooks/restarts_0": 0.0, "codebooks/restarts_1": 0.0},
+        {"step": 900.0, "codebooks/restarts_0": first, "codebooks/restarts_1": 5.0},
+        {"step": 1000.0, "codebooks/restarts_0": first + second, "codebooks/restarts_1": 5.0},
+    ]
+    return History(run="r", finished=True, others=0, rows=rows)
+
+
+def test_a_codebook_that_never_comes_to_rest():
+    """Of 16 entries 1.6 per 100 updates are the line; what was early is forgotten."""
+    assert alarms(health(EVEN), classes(), restarts(500.0, 1.0)) == []
+    (alarm,) = alarms(health(EVEN), classes(), restarts(0.0, 2.0))
+    assert (alarm.degree, "codebook 1 (2 of 16)." in alarm.text) == (WARNING, True)
+    alone = History(run="r", finished=True, others=0, rows=restarts(9.0, 9.0).rows[-1:])
+    assert alarms(health(EVEN), classes(), alone) == []
 
 
 def test_every_line_is_explained():
