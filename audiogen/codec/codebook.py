@@ -168,18 +168,18 @@ class Codebook(nn.Module):
         nothing; the losses of such a step are not finite either, and stop the training.
         """
         share = share or Share.alone(len(latents))
-        counts, sums = cluster_sums(latents, codes, self.size)
-        parts = [counts[:, None], sums]
+        broken = (~latents.isfinite()).any().to(latents.dtype)
+        latents = latents.nan_to_num()
+        parts = [*cluster_sums(latents, codes, self.size), broken]
         if self.dead_code_threshold:
             drawn = draw_rows(share.total, self.size, generator)
             parts.append(share.pick(latents, drawn))
-        joined = share.sum(torch.cat(parts, dim=1))
-        finite = joined.isfinite().all()
-        counts, sums, fresh = joined.nan_to_num().tensor_split((1, 1 + sums.shape[1]), dim=1)
-        self._average(counts[:, 0], sums, finite * (1 - self.decay))
-        if self.paper_exact or not self.dead_code_threshold:
+        counts, sums, broken, *fresh = share.sum(*parts)
+        finite = broken == 0
+        self._average(counts, sums, finite * (1 - self.decay))
+        if self.paper_exact or not fresh:
             return torch.zeros((), dtype=torch.int64, device=latents.device)
-        return self._restart_dead(fresh, finite, processes=len(share.sizes))
+        return self._restart_dead(fresh[0], finite, processes=len(share.sizes))
 
     def _average(self, counts: Tensor, sums: Tensor, weight: Tensor) -> None:
         self.cluster_size.lerp_(counts, weight)
@@ -213,4 +213,4 @@ def _pool(latents: Tensor, generator: torch.Generator, share: Share) -> Tensor:
     if total <= POOL and len(share.sizes) == 1:
         return latents
     drawn = torch.arange(total) if total <= POOL else draw_rows(total, POOL, generator)
-    return share.sum(share.pick(latents, drawn))
+    return share.sum(share.pick(latents, drawn))[0]

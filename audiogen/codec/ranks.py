@@ -71,11 +71,14 @@ class Share:
         places, rows = _to_device(places, values.device), _to_device(rows, values.device)
         return picked.index_copy_(0, places, values[rows])
 
-    def sum(self, value: Tensor) -> Tensor:
-        """Add up over the processes; all of them get the same bits."""
-        if len(self.sizes) > 1:
-            dist.all_reduce(value)
-        return value
+    def sum(self, *values: Tensor) -> list[Tensor]:
+        """Add up each value over the processes, in one go; all of them get the same bits."""
+        if len(self.sizes) == 1:
+            return list(values)
+        flat = torch.cat([value.flatten() for value in values])
+        dist.all_reduce(flat)
+        parts = flat.split([value.numel() for value in values])
+        return [part.view_as(value) for part, value in zip(parts, values, strict=True)]
 
     def _own(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Return where in ``drawn`` [R] rows of this process stand, and which rows they are."""
