@@ -38,7 +38,7 @@ def build_part(
     try:
         with torch.random.fork_rng(devices=[]), NoInit():
             return build(**keywords)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise CheckpointError(
             f"{source}: {said_in} describes a part that cannot be built here: {error}"
         ) from error

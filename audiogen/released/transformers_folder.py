@@ -122,13 +122,15 @@ def encodec_keywords(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _is_alike(value: object, default: object) -> bool:
-    """Tell whether a value can stand where the default does: of its kind, and above zero."""
+    """Tell whether a value can stand where the default does; `Codec` checks how large it is."""
     if isinstance(default, list):
-        return isinstance(value, list) and bool(value) and all(_is_alike(v, 1) for v in value)
+        if not isinstance(value, list) or not value:
+            return False
+        return all(_is_alike(v, 1) and v >= 1 for v in value)  # divided by, before `Codec` sees it
     if isinstance(default, bool) or not isinstance(default, int):
         kinds = (int, float) if isinstance(default, float) else type(default)
         return isinstance(value, kinds)
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _active(config: Mapping[str, Any], codec: Codec) -> int:
@@ -138,7 +140,7 @@ def _active(config: Mapping[str, Any], codec: Codec) -> int:
 
 def _count(config: Mapping[str, Any], keywords: Mapping[str, Any], bandwidth: float) -> int:
     """Codebooks that fill so many kbit/s."""
-    frame_rate = math.ceil(keywords["sample_rate"] / math.prod(keywords["ratios"]))
+    frame_rate = max(1, math.ceil(keywords["sample_rate"] / math.prod(keywords["ratios"])))
     bits = frame_rate * math.log2(max(2, keywords["codebook_size"]))
     return max(1, math.floor(bandwidth * 1000 / bits))
 

@@ -128,6 +128,9 @@ def test_widths_that_differ_are_an_error(config, publish):
         ({"rvq__n_q": 0}, "num_codebooks must be at least 1"),
         ({"rvq__bins": 1}, "codebook_size must be at least 2"),
         ({"seanet__decoder__trim_right_ratio": 0.5}, "needs causal=True"),
+        ({"seanet__n_filters": 10**18}, ""),
+        ({"seanet__kernel_size": -3}, ""),
+        ({"seanet__lstm": -1}, ""),
         ({"audiogen": {"rotary": True}}, "rotary"),
     ],
 )

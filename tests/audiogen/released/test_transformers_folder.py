@@ -45,7 +45,7 @@ CASES = {
         "num_lstm_layers": 2,
         "upsampling_ratios": [2, 3, 4],
     },
-    "replicate": {"pad_mode": "replicate"},
+    "no residual layers, replicate": {"num_residual_layers": 0, "pad_mode": "replicate"},
     "a rate that the hop does not divide": {"sampling_rate": 2010, "codebook_size": 64},
     "chunks, short sounds": {"chunk_length_s": 1.0, "overlap": 0.01, "normalize": True},
 }
@@ -172,7 +172,8 @@ def test_it_goes_out_in_the_published_layout(save, tmp_path):
         ({"target_bandwidths": []}, r"target_bandwidths \[\] instead of a list"),
         ({"upsampling_ratios": [5, "4"]}, r"upsampling_ratios \[5, '4'\], expected"),
         ({"upsampling_ratios": [5, 0]}, "upsampling_ratios"),
-        ({"sampling_rate": 0}, "sampling_rate 0"),
+        ({"sampling_rate": 0}, "sample_rate must be a positive number"),
+        ({"num_filters": -1}, "num_filters must be at least 1"),
         ({"target_bandwidths": [float("nan")]}, "target_bandwidths"),
         ({"codebook_size": 1}, "codebook_size must be at least 2"),
         ({"norm_type": "batch"}, "norm must be one of"),
