@@ -147,9 +147,9 @@ class Codec(nn.Module):
         device: str | torch.device = "cpu",
         fast: Literal["near", "fast"] | Mapping[str, str] | None = None,
     ) -> "Codec":
-        """Load the codec of a codec folder, a model folder or a model of the hub, by its id.
+        """Load the codec of a folder or file that we or AudioCraft wrote, or of the hub, by its id.
 
-        In eval mode; ``fast`` is for inference, see `audiogen.codec.fast`; for the errors see
+        Folders of a transformers `EncodecModel` load too. In eval mode; ``fast`` is for inference, see `audiogen.codec.fast`; for the errors see
         `audiogen.checkpoint.load_codec`.
         """
         from audiogen.checkpoint import load_codec  # upwards, so not at the top of the file
