@@ -10,27 +10,36 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+SMALLEST = 1 << 13  # values of a weight that is worth keeping
 SAMPLES = 64  # values of each source that are compared, beside its version
 
 
 def sources(module: nn.Module) -> list[Tensor]:
     """Return the tensors that ``module.weight`` is made from; the weight itself where it is one."""
-    if not parametrize.is_parametrized(module, "weight"):
-        return [module.get_parameter("weight")]
-    made = module.get_submodule("parametrizations.weight")
-    return [*made.parameters(), *made.buffers()]
+    # Not by the methods of modules: this is asked for every convolution of every short piece.
+    weight = module._parameters.get("weight")
+    if weight is not None:
+        return [weight]
+    made = module.get_submodule("parametrizations")._modules["weight"]
+    assert made is not None
+    parts = [made, *made._modules.values()]
+    held = [{**part._parameters, **part._buffers} for part in parts if part is not None]
+    return [tensor for tensors in held for tensor in tensors.values() if tensor is not None]
 
 
 def may_keep(module: nn.Module) -> bool:
     """Whether keeping pays and is safe: on the CPU, in eval mode, without gradients.
 
-    On a GPU the weight costs one small kernel, and a look at its values would wait for the device.
+    On a GPU the weight costs one small kernel, and a look at its values would wait for the device;
+    a small weight is made sooner than it is known to be the same.
     """
     if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
-    return all(x.device.type == "cpu" and not x.is_inference() for x in sources(module))
+    tensors = sources(module)
+    if max(x.numel() for x in tensors) < SMALLEST:
+        return False
+    return all(x.device.type == "cpu" and not x.is_inference() for x in tensors)
 
 
 class Kept:
@@ -80,5 +89,7 @@ class _Trace:
 
 
 def _sample(tensor: Tensor) -> Tensor:
-    flat = tensor.detach().reshape(-1)
-    return flat[:: max(1, flat.numel() // SAMPLES)]
+    if not tensor.is_contiguous():
+        tensor = tensor.contiguous()
+    step = max(1, tensor.numel() // SAMPLES)
+    return tensor.detach().as_strided((tensor.numel() // step,), (step,))

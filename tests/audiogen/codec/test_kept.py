@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
+from audiogen.codec import kept as kept_file
 from audiogen.codec.conv import ConvStyle, PaddedConv1d, PaddedConvTranspose1d
 from audiogen.codec.kept import sources
 from audiogen.training.callbacks import WeightAverage
+
+
+@pytest.fixture(autouse=True)
+def _keep_small_ones(monkeypatch):
+    monkeypatch.setattr(kept_file, "SMALLEST", 0)
 
 
 def convolution(kind="down", norm="weight_norm"):
@@ -200,6 +206,13 @@ def test_weights_made_in_inference_mode_are_never_kept():
     with torch.inference_mode():
         conv = convolution()
         run(conv)
+    assert kept(conv) is None
+
+
+def test_a_small_weight_is_made_anew(monkeypatch):
+    monkeypatch.setattr(kept_file, "SMALLEST", 1000)
+    conv = convolution()
+    run(conv)
     assert kept(conv) is None
 
 
