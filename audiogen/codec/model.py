@@ -149,8 +149,8 @@ class Codec(nn.Module):
     ) -> "Codec":
         """Load the codec of a folder or file that we or AudioCraft wrote, or of the hub, by its id.
 
-        Folders of a transformers `EncodecModel` load too. In eval mode; ``fast`` is for inference, see `audiogen.codec.fast`; for the errors see
-        `audiogen.checkpoint.load_codec`.
+        Folders of a transformers `EncodecModel` load too. In eval mode; ``fast`` is for inference,
+        see `audiogen.codec.fast`; for the errors see `audiogen.checkpoint.load_codec`.
         """
         from audiogen.checkpoint import load_codec  # upwards, so not at the top of the file
 
@@ -256,7 +256,7 @@ class Codec(nn.Module):
     def decode_latents(self, codes: Tensor) -> Tensor:
         """Map codes int64 [B, K, T] to the latents float [B, D, T] that the decoder sees."""
         self.check_codes(codes)
-        return self.quantizer.decode(codes.long())
+        return self.quantizer.decode(codes)
 
     def fingerprint(self) -> str:
         """Hash of configuration and weights, sha256 in hex: equal only for equal codes.
