@@ -53,7 +53,7 @@ def make_data(batch_size=2):
     )
 
 
-def fit(module, folder, *, steps=4, callbacks=(), data=None, **options):
+def fit(module, folder, *, steps=4, callbacks=(), data=None, path=None, **options):
     trainer = Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -69,7 +69,7 @@ def fit(module, folder, *, steps=4, callbacks=(), data=None, **options):
         enable_model_summary=False,
         **options,
     )
-    trainer.fit(module, datamodule=data or make_data())
+    trainer.fit(module, datamodule=data or make_data(), ckpt_path=path, weights_only=True)
     return trainer
 
 
