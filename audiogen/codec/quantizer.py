@@ -278,7 +278,8 @@ class ResidualVectorQuantizer(nn.Module):
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Map codes int64 [B, K', T] to latents float [B, D, T]; K' may be fewer than all."""
+        """Map integer codes [B, K', T] to latents float [B, D, T]; K' may be fewer than all."""
+        codes = codes.long()  # token shards hold 16 bits
         total = self.codebooks[0].decode(codes[:, 0])
         for k in range(1, codes.shape[1]):
             total = total + self.codebooks[k].decode(codes[:, k])

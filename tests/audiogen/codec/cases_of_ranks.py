@@ -88,12 +88,16 @@ def other_seeds(rank: int, world: int) -> dict[str, Tensor]:
 
 
 def paper_exact(rank: int, world: int) -> dict[str, Tensor]:
-    """Two steps of the reference, its average of buffers between them left out."""
-    rvq = ResidualVectorQuantizer(**SMALL, paper_exact=True)
+    """Three steps of the reference: learned apart, then averaged as its training does."""
+    rvq = ResidualVectorQuantizer(**SMALL, dead_code_threshold=0, paper_exact=True)
     states = {}
-    for step in range(2):
+    for step in range(3):
         rvq(items(step, 4)[rank::world])
         states |= {f"{step}/{name}": value.clone() for name, value in rvq.state_dict().items()}
+        for buffer in rvq.buffers():
+            if world > 1 and buffer.is_floating_point():
+                torch.distributed.all_reduce(buffer)
+                buffer /= world
     return states
 
 
