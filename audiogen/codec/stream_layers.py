@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from audiogen.codec.conv import PaddedConv1d, PaddedConvTranspose1d, pad_reflect
 from audiogen.codec.seanet import POINTWISE, ResidualBlock, ResidualLSTM
 
-WIDEST = 1 << 21  # bytes of one layer at the waveform's rate: a few of them stay in the cache
+WIDEST = 1 << 20  # bytes of one layer at the waveform's rate: a few of them stay in the cache
 
 
 class LayerStream(Protocol):
