@@ -3,6 +3,7 @@
 Source: EnCodec (arXiv:2210.13438), section 3.4, "Balancer".
 """
 
+import math
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -43,8 +44,13 @@ class Balancer(nn.Module):
         epsilon: float = 1e-12,
     ) -> None:
         super().__init__()
-        if not weights or min(weights.values()) < 0 or sum(weights.values()) == 0:
+        if not all(0 <= w < math.inf for w in weights.values()) or sum(weights.values()) == 0:
             raise ValueError(f"weights must be non-negative and not all zero, got {dict(weights)}")
+        if not (0 < total_norm < math.inf and 0 <= epsilon < math.inf):
+            raise ValueError(
+                "expected total_norm above 0 and epsilon of 0 or more, "
+                f"got {total_norm} and {epsilon}"
+            )
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")
         if equalize_items and not balance:

@@ -43,6 +43,11 @@ class STFTDiscriminator(nn.Module):
                 "expected 0 < hop_length <= win_length <= n_fft, "
                 f"got {hop_length}, {win_length}, {n_fft}"
             )
+        if channels < 1 or num_filters < 1:
+            raise ValueError(
+                f"channels and num_filters must be at least 1, got {channels} and {num_filters}"
+            )
+        self.channels = channels
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.win_length = win_length
@@ -64,6 +69,11 @@ class STFTDiscriminator(nn.Module):
         An autocast region does not reach it: sixteen bits would drown quiet frequencies.
         """
         batch, channels, samples = waveform.shape
+        if channels != self.channels:
+            raise ValueError(
+                f"this discriminator judges {self.channels} channel(s), got {channels}: build it "
+                "with the channels of the codec"
+            )
         if samples < self.n_fft:
             raise ValueError(
                 f"this discriminator needs at least {self.n_fft} samples, got {samples}: "

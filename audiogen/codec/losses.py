@@ -21,6 +21,8 @@ def level_pair(
 
     Quiet items then weigh as much as loud ones; below ``min_rms`` the gain grows no further.
     """
+    if not min_rms > 0:
+        raise ValueError(f"min_rms must be above 0, or silence divides by it, got {min_rms}")
     estimate, reference = estimate.float(), reference.float()
     rms = reference.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=min_rms)
     return estimate / rms, reference / rms
@@ -72,9 +74,9 @@ class MultiScaleMelLoss(nn.Module):
                 f"expected one num_mels per window length, got {len(bands)} for {list(n_ffts)}"
             )
         weights = (linear_l1, log_l1, log_l2, convergence)
-        if min(weights) < 0 or sum(weights) == 0:
+        if not all(0 <= weight < math.inf for weight in weights) or sum(weights) == 0:
             raise ValueError(f"weights must be non-negative and not all zero, got {weights}")
-        if eps <= 0 or power <= 0:
+        if not (0 < eps < math.inf and 0 < power < math.inf):
             raise ValueError(f"eps and power must be positive, got {eps} and {power}")
         self.eps = eps
         self.linear_l1 = linear_l1
@@ -223,7 +225,7 @@ def _frames(waveform: Tensor, length: int, stride: int) -> Tensor:
 
 
 def _check_segment(segment: float, overlap: float) -> None:
-    if segment <= 0 or not 0 <= overlap < 1:
+    if not (0 < segment < math.inf and 0 <= overlap < 1):
         raise ValueError(f"expected segment > 0 and overlap in [0, 1), got {segment}, {overlap}")
 
 

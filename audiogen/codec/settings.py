@@ -1,5 +1,6 @@
 """Keywords of a codec: which go together, how its halves differ, and how JSON holds them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,8 +48,8 @@ def check_averages(decay: float, threshold: float, unit: str) -> None:
         raise ValueError(f"decay must be in [0, 1), got {decay}")
     if unit not in ("mean", "count"):
         raise ValueError(f"dead_code_unit must be 'mean' or 'count', got {unit!r}")
-    if threshold < 0:
-        raise ValueError(f"dead_code_threshold must not be negative, got {threshold}")
+    if not 0 <= threshold < math.inf:
+        raise ValueError(f"dead_code_threshold must not be negative or infinite, got {threshold}")
     if unit == "mean" and threshold >= 1:
         raise ValueError(
             f"dead_code_threshold {threshold} is a share of the mean count and must be below 1, "

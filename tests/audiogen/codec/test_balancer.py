@@ -211,7 +211,10 @@ def test_an_item_without_gradient_stays_without():
     [
         (lambda: Balancer({}), "not all zero"),
         (lambda: Balancer({"a": -1.0}), "non-negative"),
+        (lambda: Balancer({"a": math.nan}), "non-negative"),
         (lambda: Balancer({"a": 1.0}, decay=1.0), r"decay must be in \[0, 1\)"),
+        (lambda: Balancer({"a": 1.0}, total_norm=0.0), "total_norm above 0"),
+        (lambda: Balancer({"a": 1.0}, epsilon=math.nan), "epsilon of 0 or more"),
         (lambda: Balancer({"a": 1.0}, balance=False, equalize_items=True), "needs balance=True"),
     ],
 )

@@ -192,6 +192,8 @@ def test_a_gradient_penalty_free_step_separates_noise_from_silence():
     [
         (lambda: MultiScaleSTFTDiscriminator(n_ffts=[64, 32]), "got 2, 5 and 5"),
         (lambda: MultiScaleSTFTDiscriminator()(torch.zeros(1, 1, 1000)), "at least 1024 samples"),
+        (lambda: MultiScaleSTFTDiscriminator()(torch.zeros(1, 2, 4000)), r"judges 1 channel\(s\)"),
+        (lambda: MultiScaleSTFTDiscriminator(num_filters=0), "at least 1, got 1 and 0"),
         (
             lambda: MultiScaleSTFTDiscriminator(n_ffts=[64], hop_lengths=[65], win_lengths=[64]),
             "0 < hop_length <= win_length <= n_fft",

@@ -259,6 +259,8 @@ def test_level_pair_equalizes_references_and_keeps_the_ratio():
         (lambda: MultiScaleMelLoss(sample_rate=RATE, num_mels=[64]), "one num_mels per window"),
         (lambda: MultiScaleMelLoss(sample_rate=RATE, linear_l1=0, log_l2=0), "not all zero"),
         (lambda: MultiScaleMelLoss(sample_rate=RATE, eps=0), "must be positive"),
+        (lambda: MultiScaleMelLoss(sample_rate=RATE, log_l2=math.nan), "non-negative"),
+        (lambda: level_pair(torch.zeros(1, 1, 9), torch.zeros(1, 1, 9), min_rms=0), "min_rms"),
         (lambda: SISNRLoss(sample_rate=RATE, segment=0), "segment > 0"),
         (
             lambda: SISNRLoss(sample_rate=10, segment=0.1)(

@@ -339,6 +339,7 @@ def test_autocast_does_not_touch_the_codebooks():
         ({"kmeans_iters": 0}, "kmeans_iters must be at least 1"),
         ({"decay": 1.0}, r"decay must be in \[0, 1\)"),
         ({"dead_code_threshold": -1}, "must not be negative"),
+        ({"dead_code_threshold": float("nan")}, "must not be negative or infinite, got nan"),
         ({"dead_code_threshold": 2.0}, "dead_code_unit='count'"),
         ({"dead_code_unit": "max"}, "must be 'mean' or 'count'"),
     ],
