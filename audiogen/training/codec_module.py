@@ -230,7 +230,12 @@ class CodecModule(RecordingModule):
 
     @torch.no_grad()
     def _latents(self, waveforms: Iterable[Tensor]) -> Tensor:
-        return torch.cat([self.codec.encode_latents(waveform)[0] for waveform in waveforms])
+        """Encode in float32: a run that is continued does so before autocast begins."""
+        latents = []
+        for waveform in waveforms:
+            with full_precision(waveform):
+                latents.append(self.codec.encode_latents(waveform)[0])
+        return torch.cat(latents)
 
     def _outputs(self, targets: Sequence[Tensor]) -> list[CodecOutput]:
         """Run the codec; without graph if there are parts, whose graphs follow one by one.

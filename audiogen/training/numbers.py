@@ -70,6 +70,18 @@ def check_numbers(cfg: DictConfig) -> None:
         real = type(value) in (int, float) and math.isfinite(value)
         if value is not _OFF and not real:
             raise RunError(f"{key} must be a number, got {value}")
+    _check_trainer(cfg)
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    """Refuse what Lightning would do to one optimizer, where the module has its own way."""
+    for key, ours, nothing in (
+        ("trainer.accumulate_grad_batches", "module.accumulate", (None, 1)),
+        ("trainer.gradient_clip_val", "module.gradient_clip", (None, 0)),
+    ):
+        known = OmegaConf.select(cfg, _parent(ours), default={})
+        if ours.rpartition(".")[2] in known and OmegaConf.select(cfg, key) not in nothing:
+            raise RunError(f"{key} is not used here: set {ours}")
 
 
 _OFF = object()

@@ -59,6 +59,7 @@ def test_one_changed_value_changes_the_run(key, value):
         ("export_to", "models/x"),
         ("logger", None),
         ("module.codec_folder", "codec"),
+        ("module.metrics", None),
         ("data.num_workers", 0),
         ("trainer.enable_progress_bar", False),
         ("hydra.run.dir", "x"),

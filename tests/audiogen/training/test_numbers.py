@@ -39,6 +39,20 @@ def test_bounds(key):
             check_numbers(make(**{key: value}))
 
 
+@pytest.mark.parametrize(
+    ("key", "ours"),
+    [
+        ("trainer.accumulate_grad_batches", "module.accumulate"),
+        ("trainer.gradient_clip_val", "module.gradient_clip"),
+    ],
+)
+def test_lightnings_words_for_what_modules_do_are_refused(key, ours):
+    check_numbers(make(**{ours: 1, key: None}))
+    check_numbers(make(**{key: 2}))  # a module without a way of its own
+    with pytest.raises(RunError, match=f"{key} is not used here: set {ours}"):
+        check_numbers(make(**{ours: 1, key: 2}))
+
+
 def test_null_where_a_number_is_needed():
     with pytest.raises(RunError, match="checkpoint_every must be a whole number"):
         check_numbers(make(checkpoint_every=None))
