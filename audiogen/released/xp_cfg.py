@@ -16,7 +16,7 @@ from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.stand_ins import to_plain
 
 Location = tuple[str, ...]
-MOST_STEPS = 100_000  # a real one takes a few hundred
+MOST_STEPS = 20_000  # a real one takes a few hundred
 DEEPEST = 64  # a real one is five keys deep
 
 # YAML 1.1 as PyYAML knows it takes 1e-05 for text: numbers need no dot here, as in OmegaConf.

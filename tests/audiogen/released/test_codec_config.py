@@ -1,5 +1,6 @@
 """Published keys and our keywords, both ways."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ def test_the_published_medium_codec_is_our_default(config):
         rvq__n_q=4,
         rvq__bins=2048,
     )
-    codec = Codec(**read(tree))
-    expected = Codec().config | {
+    keywords = read(tree)
+    assert keywords["num_filters"] == inspect.signature(Codec).parameters["num_filters"].default
+    codec = Codec(**keywords | {"num_filters": 2})
+    expected = Codec(num_filters=2).config | {
         "activation_params": {"alpha": 1.0},
         "dead_code_threshold": 2,
         "dead_code_unit": "count",
