@@ -1,4 +1,4 @@
-"""Times of several ways to do one thing, taken in turns in one process, and a machine's ceilings."""
+"""Times of several ways to do one thing, taken in turns, and the ceilings of a machine."""
 
 import statistics
 import time
