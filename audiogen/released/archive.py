@@ -2,6 +2,7 @@
 
 import pickletools
 import re
+import threading
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.stand_ins import STAND_INS
 
+ONE_AT_A_TIME = threading.Lock()  # torch keeps one list of names for all threads
 AGAIN = "copy or download it again"
 HARMLESS = {name for _, name in STAND_INS} | {"collections.OrderedDict", "_codecs.encode"}
 
@@ -27,7 +29,7 @@ def read_archive(path: Path) -> dict[str, Any]:
     """
     mapped = _check_kind(path)
     try:
-        with torch.serialization.safe_globals(STAND_INS):
+        with ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS):
             package = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever a damaged or hostile file makes the reader raise
         raise CheckpointError(_say_why(path, error)) from error

@@ -212,6 +212,28 @@ def test_newer_names_of_weight_norm_are_taken_too(plain, config, publish):
     assert load_released(publish(renamed)).fingerprint() == expected
 
 
+@pytest.mark.parametrize("kind", ["mapping", "omegaconf"])
+def test_a_configuration_that_is_no_text(publish, xp_cfg, kind):
+    """As the first releases may have it."""
+    import yaml
+    from omegaconf import OmegaConf
+
+    value = yaml.safe_load(xp_cfg) if kind == "mapping" else OmegaConf.create(xp_cfg)
+    expected = load_released(publish()).fingerprint()
+    assert load_released(publish(**{"xp.cfg": value})).fingerprint() == expected
+
+
+def test_several_threads_load_at_once(publish, xp_cfg):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from omegaconf import OmegaConf
+
+    path = publish(**{"xp.cfg": OmegaConf.create(xp_cfg)})
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: load_released(path).fingerprint(), range(12)))
+    assert len(found) == 1
+
+
 def test_a_folder_and_a_file_are_the_same(publish, tmp_path):
     path = publish(name="compression_state_dict.bin")
     assert load_released(tmp_path).fingerprint() == load_released(str(path)).fingerprint()
