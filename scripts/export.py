@@ -1,4 +1,7 @@
-"""Export a checkpoint as a model folder: python scripts/export.py run=RUN_FOLDER out=FOLDER."""
+"""Export a checkpoint as a model folder: python scripts/export.py run=RUN_FOLDER out=FOLDER.
+
+With format=released a codec becomes the file that AudioCraft publishes and reads.
+"""
 
 from omegaconf import DictConfig
 
