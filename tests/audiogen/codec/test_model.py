@@ -82,6 +82,29 @@ def test_frame_rate_of_a_hop_that_does_not_divide(tiny_codec):
     assert isinstance(tiny_codec().frame_rate, int)
 
 
+def test_paper_exact_is_one_switch(tiny_codec):
+    """Into every codebook, the frame rate and the config; a trained codec codes the same."""
+    ours = tiny_codec(sample_rate=1010, kmeans_init=False).eval()
+    theirs = Codec(**(ours.config | {"paper_exact": True})).eval()
+    theirs.load_state_dict(ours.state_dict())
+    assert (ours.paper_exact, theirs.paper_exact) == (False, True)
+    assert all(book.paper_exact for book in theirs.quantizer.codebooks)
+    assert theirs.frame_rate == 50  # the sample rate over the hop, without the remainder
+    assert Codec(**theirs.config).paper_exact
+    x = torch.randn(2, 1, 301)
+    codes, _ = ours.encode(x)
+    assert torch.equal(theirs.encode(x)[0], codes)
+    torch.testing.assert_close(theirs.decode(codes), ours.decode(codes), rtol=0, atol=0)
+    assert theirs(x).bandwidth == pytest.approx(4 * 4 * 50 / 1000)
+    # Only in training they part: here one step, from the same entries, with every entry dead.
+    for codec in (ours, theirs):
+        for book in codec.quantizer.codebooks:
+            book.dead_code_threshold, book.dead_code_unit = 1000.0, "count"
+        codec.train()(x)
+    assert ours.quantizer.restarts.tolist() == [16] * 4
+    assert theirs.quantizer.restarts.tolist() == [0] * 4
+
+
 def test_config_survives_json_and_rebuilds(tiny_codec):
     codec = tiny_codec(
         ratios=(5, 4),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-PATIENCE = 60.0  # seconds; a deadlock fails by it instead of hanging
+PATIENCE = 120.0  # seconds; a deadlock fails by it instead of hanging
 RUN = """
 import importlib.util, sys
 import torch
