@@ -1,4 +1,4 @@
-"""Read, write, resample and check sound: the only door of the package to audio files.
+"""Read, write, resample and check sound: with `long_audio` the only door to audio files.
 
 Everything goes through libsndfile (wav, flac, ogg, opus, mp3, aiff, w64); waveforms are float32
 tensors [C, T] with full scale at 1. Nothing here clips, wraps or scales unless it was asked to.

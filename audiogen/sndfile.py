@@ -1,6 +1,6 @@
 """Open and decode audio files with libsndfile, with errors that say what is wrong with a file.
 
-`audiogen.audio` is the door for everybody else.
+`audiogen.audio`, and `audiogen.long_audio` for blocks, are the door for everybody else.
 """
 
 import os
