@@ -53,7 +53,8 @@ class CodecModule(RecordingModule):
             many items, whatever the batch; None leaves it. The published training had 8, the batch
             of each process, between which it took the mean.
         accumulate: parts a batch is cut into, one after the other in memory; the codec runs once
-            more per part for it.
+            more per part for it. The update is the same but for rounding; only a codec with
+            ``norm="spectral_norm"``, whose estimate moves at every pass, differs.
         compile: "regions" compiles encoder, decoder and discriminator, "none" nothing.
         warmup_steps: first updates without quantization; then k-means starts the codebooks.
         kmeans_items: training items whose latents k-means sees.
