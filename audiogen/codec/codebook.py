@@ -154,6 +154,12 @@ class Codebook(nn.Module):
         self.inited.fill_(1)
 
     @torch.no_grad()
+    def reweigh(self, factor: float) -> None:
+        """Let the past weigh ``factor`` times as much; the entries stay where they are."""
+        self.cluster_size.mul_(factor)
+        self.embed_avg.mul_(factor)
+
+    @torch.no_grad()
     def update(
         self,
         latents: Tensor,

@@ -253,15 +253,23 @@ class ResidualVectorQuantizer(nn.Module):
         return used
 
     @torch.no_grad()
-    def start(self, latents: Tensor) -> None:
+    def start(self, latents: Tensor, *, per_update: int | None = None) -> None:
         """Run k-means of every codebook on latents [B, D, T], better many more than one batch.
 
         Without this call the first training batch serves, which is small for large codebooks.
         Several processes all call with the same latents.
+
+        Args:
+            latents: B * T of them.
+            per_update: latents of the updates to come. The start then weighs as one of them in
+                the moving averages; by its own size it would hold the entries back for
+                log(B * T / per_update) / (1 - decay) updates. None is B * T.
         """
         residual = latents.float().transpose(1, 2).reshape(-1, self.dim)
         for codebook in self.codebooks:
             codebook.start(residual, self.generator)
+            if per_update is not None and not self.paper_exact:
+                codebook.reweigh(per_update / len(residual))
             residual = residual - codebook.decode(codebook.encode(residual))
 
     @torch.no_grad()

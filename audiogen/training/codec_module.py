@@ -219,7 +219,9 @@ class CodecModule(RecordingModule):
         if started or quantizer.bypass:
             return
         if self.warmup_steps and self.updates == self.warmup_steps:
-            quantizer.start(self._first_latents())
+            latents = self._first_latents()
+            items = self.trainer.datamodule.batch_size * world_size()  # type: ignore[attr-defined]
+            quantizer.start(latents, per_update=items * latents.shape[-1])
         elif targets and not quantizer.paper_exact:
             quantizer.start(gather_items(self._latents(targets)))
 

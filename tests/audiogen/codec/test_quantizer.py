@@ -220,6 +220,25 @@ def test_bypass_changes_nothing_and_learns_nothing():
     assert all(torch.equal(v, before[k]) for k, v in rvq.state_dict().items())
 
 
+def test_start_weighs_as_one_update_whatever_its_size():
+    """Entries are the means of the start at first, and follow the data at the rate of the decay."""
+    x, elsewhere = latents(frames=400), latents(frames=30, seed=5) + 3
+    rvq = make(codebook_size=16, num_codebooks=1, decay=0.9, dead_code_threshold=0.0)
+    rvq.start(x, per_update=60)
+    book = rvq.codebooks[0]
+    torch.testing.assert_close(book.cluster_size.sum(), torch.tensor(60.0))
+    torch.testing.assert_close(book.embed_avg, book.embed * book.cluster_size[:, None])
+    rvq.train()(elsewhere)
+    assert book.cluster_size.sum() == pytest.approx(60)
+    newest = int(rvq.encode(elsewhere).flatten().mode().values)
+    before = make(codebook_size=16, num_codebooks=1, decay=0.9, dead_code_threshold=0.0)
+    before.start(x)
+    before.train()(elsewhere)  # 800 latents of the start against 60 of an update
+    target = elsewhere.mean(dim=(0, 2))
+    far = (before.codebooks[0].embed[newest] - target).norm()
+    assert (book.embed[newest] - target).norm() < far
+
+
 def test_start_runs_kmeans_on_every_residual():
     rvq = make(codebook_size=16)
     rvq.start(latents(frames=400))
