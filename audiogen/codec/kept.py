@@ -50,25 +50,24 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._value: Tensor | None = None
-        self._seen: list[_Trace] = []
+        # One attribute, read once per call: other threads may use and forget it meanwhile.
+        self._held: tuple[Tensor, list[_Trace]] | None = None
 
     def get(self, made_from: Sequence[Tensor], make: Callable[[], Tensor]) -> Tensor:
         """Return what ``make`` returned when ``made_from`` was as it is now."""
-        known = self._value is not None and len(made_from) == len(self._seen)
-        if not known or not all(s.shows(t) for s, t in zip(self._seen, made_from, strict=True)):
-            self._value = make().detach()
-            self._seen = [_Trace.of(tensor) for tensor in made_from]
-        assert self._value is not None
-        return self._value
+        held = self._held
+        if held is None or not _shows(held[1], made_from):
+            traces = [_Trace.of(tensor) for tensor in made_from]
+            held = self._held = (make().detach(), traces)
+        return held[0]
 
     def forget(self) -> None:
         """Free the memory."""
-        self._value, self._seen = None, []
+        self._held = None
 
     def __getstate__(self) -> dict[str, object]:
         """Copies and pickles begin empty."""
-        return {"_value": None, "_seen": []}
+        return {"_held": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,12 @@ class _Trace:
             return False
         values = _sample(tensor)
         return values.dtype == self.values.dtype and torch.equal(values, self.values)
+
+
+def _shows(traces: Sequence[_Trace], tensors: Sequence[Tensor]) -> bool:
+    if len(traces) != len(tensors):
+        return False
+    return all(trace.shows(tensor) for trace, tensor in zip(traces, tensors, strict=True))
 
 
 def _sample(tensor: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ def is_fresh(conv, x=None):
 
 
 def kept(conv):
-    return conv._kept._value
+    held = conv._kept._held
+    return held and held[0]
 
 
 @torch.no_grad()
@@ -170,6 +171,18 @@ def test_training_frees_it_and_evaluation_makes_it_anew(conv):
 def test_gradients_flow_in_eval_mode(conv):
     conv(torch.randn(1, 3, 20)).sum().backward()
     assert all(p.grad is not None for p in conv.parameters())
+
+
+def test_another_thread_may_free_it_half_way(conv, monkeypatch):
+    """As `codec.eval()` in one thread while another one decodes."""
+    expected, shows = run(conv), kept_file._Trace.shows
+
+    def freed_meanwhile(*args):
+        conv.eval()
+        return shows(*args)
+
+    monkeypatch.setattr(kept_file._Trace, "shows", freed_meanwhile)
+    assert torch.equal(run(conv), expected)
 
 
 def test_copies_state_and_pickles_hold_nothing_of_it(conv):
