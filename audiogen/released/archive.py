@@ -1,10 +1,13 @@
 """Archives that `torch.save` wrote, read without running what is in them."""
 
+import io
 import pickletools
 import re
 import threading
+import warnings
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from audiogen.released.stand_ins import STAND_INS
 ONE_AT_A_TIME = threading.Lock()  # torch keeps one list of names for all threads
 AGAIN = "copy or download it again"
 HARMLESS = {name for _, name in STAND_INS} | {"collections.OrderedDict", "_codecs.encode"}
+TENSORS = re.compile(  # what a tensor is pickled as; torch.load and torch.hub.load are not among it
+    r"torch\.(_utils\._rebuild\w+|_tensor\._rebuild\w+|(storage\.)?\w*Storage|Size|device|bool|"
+    r"[a-z]+\d\w*|nn\.parameter\.\w+|serialization\._get_layout)"
+)
 
 
 def read_archive(path: Path) -> dict[str, Any]:
@@ -29,7 +36,12 @@ def read_archive(path: Path) -> dict[str, Any]:
     """
     mapped = _check_kind(path)
     try:
-        with ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS):
+        with (
+            ONE_AT_A_TIME,
+            torch.serialization.safe_globals(STAND_INS),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # of odd files; what is wrong with one is an error here
             package = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever a damaged or hostile file makes the reader raise
         raise CheckpointError(_say_why(path, error)) from error
@@ -114,24 +126,39 @@ def _say_why(path: Path, error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    """The reason alone: torch begins with the advice to read the file without its safeguard."""
+    reason = str(error).rpartition("WeightsUnpickler error: ")[2]
+    lines = reason.strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _foreign_names(path: Path) -> list[str]:
-    """Everything a pickle looks up by name that belongs neither to torch nor to `STAND_INS`."""
+    """Everything a pickle looks up by name that belongs neither to tensors nor to `STAND_INS`."""
     try:
         names = [name for data in _pickles(path) for name in _looked_up(data)]
     except Exception:  # what cannot be read names nothing
         return []
-    return [n for n in names if n not in HARMLESS and not n.startswith("torch.")]
+    return [n for n in names if n not in HARMLESS and not TENSORS.fullmatch(n)]
 
 
 def _pickles(path: Path) -> list[bytes]:
-    if not zipfile.is_zipfile(path):
-        return [path.read_bytes()]
+    data = path.read_bytes()
+    if data[:2] != b"PK":  # which is how torch tells them apart
+        return _one_by_one(data)
     with zipfile.ZipFile(path) as archive:
         return [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
+
+
+def _one_by_one(data: bytes) -> list[bytes]:
+    """Cut apart the pickles of a file from before zip; bytes that are none come last."""
+    file, begins = io.BytesIO(data), [0]
+    try:
+        while True:
+            for _ in pickletools.genops(file):
+                pass
+            begins.append(file.tell())
+    except Exception:  # the tensors, or damage
+        return [data[i:j] for i, j in pairwise([*begins, len(data)])]
 
 
 def _looked_up(data: bytes) -> list[str]:
