@@ -1,10 +1,13 @@
 """The published codecs and how they were trained, number by number."""
 
+from inspect import signature
+
 import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from audiogen.training.pretrained import pretrained_codec
 from audiogen.training.schedules import constant
 
 from .test_compose import CONF, trained
@@ -131,6 +134,13 @@ def test_siblings_are_small_differences_that_can_be_built(name):
     shortest = cfg.data.train.segment_duration * rate
     assert all(d.n_fft <= shortest for d in module.adversarial.discriminator.discriminators)
     assert len((CONF / "experiment" / f"{name}.yaml").read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, "codec_16khz_cpu", "demo_codec", "smoke_codec"])
+def test_any_experiment_goes_on_from_a_codec_there_is(name):
+    """What decides a codec's shape stands in conf/codec, so that another choice replaces it."""
+    cfg = trained("train_codec", f"experiment={name}", "codec=pretrained", "codec.source=there")
+    assert cfg.codec.keys() - {"_target_"} == signature(pretrained_codec).parameters.keys()
 
 
 def test_paper_exact_is_one_word():
