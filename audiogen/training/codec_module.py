@@ -56,7 +56,8 @@ class CodecModule(RecordingModule):
             more per part for it. The update is the same but for rounding; only a codec with
             ``norm="spectral_norm"``, whose estimate moves at every pass, differs.
         compile: "regions" compiles encoder, decoder and discriminator, "none" nothing.
-        warmup_steps: first updates without quantization; then k-means starts the codebooks.
+        warmup_steps: first updates without quantization; then k-means starts the codebooks. None
+            for codebooks that have started, as a pretrained codec's: latents would leave them.
         kmeans_items: training items whose latents k-means sees.
         level_floor: compare at equal loudness: both signals are scaled to an RMS of 1 for the
             losses, of targets below this RMS by no more than it takes for that; None never scales.
@@ -214,8 +215,8 @@ class CodecModule(RecordingModule):
         The reference leaves that to the first forward pass, of the first process.
         """
         quantizer = self.codec.quantizer
-        quantizer.bypass = self.updates < self.warmup_steps
         started = all(codebook.is_inited for codebook in quantizer.codebooks)
+        quantizer.bypass = self.updates < self.warmup_steps and not started
         if started or quantizer.bypass:
             return
         if self.warmup_steps and self.updates == self.warmup_steps:

@@ -118,6 +118,19 @@ def test_warm_up_passes_latents_through_and_then_starts_the_codebooks(tmp_path):
     assert float(average.average["quantizer.codebooks.0.inited"]) == 1.0
 
 
+def test_codebooks_that_have_started_need_no_warm_up(tmp_path):
+    """It would carry the latents of a pretrained codec away from its entries."""
+    codec = make_codec()
+    codec.quantizer.start(torch.randn(1, 4, 200))
+    module = make_module(codec=codec)
+    module.warmup_steps = 2
+    bypassed = []
+    codec.register_forward_hook(lambda codec, *_: bypassed.append(codec.quantizer.bypass))
+    fit(module, tmp_path, steps=3)
+    assert bypassed
+    assert not any(bypassed)
+
+
 def test_a_run_that_ends_in_its_warm_up_is_refused(tmp_path):
     module = make_module()
     module.warmup_steps = 4
