@@ -71,6 +71,17 @@ def check_encoded(latents: Tensor, scale: Tensor | None, waveform: Tensor) -> No
     )
 
 
+def check_decoded(waveform: Tensor) -> None:
+    """Raise ValueError if good codes became samples that are not finite; waits for a GPU."""
+    if waveform.isfinite().all():
+        return
+    item = int((~waveform.isfinite()).flatten(1).any(dim=1).nonzero()[0])
+    raise ValueError(
+        f"item {item} decodes to samples that are not finite: the codec's weights are not, or make "
+        "them overflow; load the codec again, or another one"
+    )
+
+
 def check_rate(sample_rate: float | None, *, expected: int) -> None:
     """Raise ValueError for another rate than the codec's; None was not told."""
     if sample_rate is not None and sample_rate != expected:

@@ -209,6 +209,8 @@ class Codec(nn.Module):
             checks.check_encoded(latents, scale, waveform)
         quantized = self.quantizer(latents)
         output = self._to_waveform(quantized.latents, scale)
+        if not self.training:
+            checks.check_decoded(output)
         return CodecOutput(
             waveform=output[..., : waveform.shape[-1]],
             codes=quantized.codes,
@@ -246,12 +248,14 @@ class Codec(nn.Module):
         Fewer codebooks than trained give a coarser sound. ``scale`` is what `encode` returned.
 
         Raises:
-            ValueError: for codes outside the codebooks, and for a scale that is missing or of a
-                codec without one.
+            ValueError: for codes outside the codebooks, for a scale that is missing or of a codec
+                without one, and for samples that come out not finite.
         """
         latents = self.decode_latents(codes)
         checks.check_scale(scale, renormalize=self.renormalize, batch=len(codes))
-        return self._to_waveform(latents, scale)
+        waveform = self._to_waveform(latents, scale)
+        checks.check_decoded(waveform)
+        return waveform
 
     def decode_latents(self, codes: Tensor) -> Tensor:
         """Map codes int64 [B, K, T] to the latents float [B, D, T] that the decoder sees."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiogen.codec.checks import check_decoded
 from audiogen.codec.model import Codec
 from audiogen.codec.stream_layers import Chain, decoder_stream, encoder_stream
 
@@ -185,7 +186,9 @@ class StreamingDecoder(_Stream):
         return weight.new_zeros(batch, self.codec.quantizer.dim, 0)
 
     def _sound(self, waveform: Tensor) -> Tensor:
-        return waveform if self.scale is None else waveform * self.scale
+        waveform = waveform if self.scale is None else waveform * self.scale
+        check_decoded(waveform)
+        return waveform
 
 
 def encode_long(

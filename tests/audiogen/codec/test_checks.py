@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from audiogen.codec import checks
 from audiogen.codec.model import Codec
+from audiogen.codec.streaming import StreamingDecoder
 
 
 def damaged(*values: tuple[int, int, float], shape: tuple[int, ...] = (3, 1, 100)) -> torch.Tensor:
@@ -54,7 +55,7 @@ def test_both_channels_are_looked_at(tiny_codec):
 @pytest.mark.parametrize("renormalize", [False, True])
 def test_samples_that_overflow_are_named(tiny_codec, renormalize):
     codec = tiny_codec(renormalize=renormalize).eval()
-    x = torch.randn(2, 1, 100)
+    x = torch.randn(2, 1, 100).clamp(-3, 3)  # which times 1e38 is still finite
     x[1] *= 1e38
     for call in (codec.encode, codec):
         with pytest.raises(ValueError, match=r"item 1 cannot be encoded: its samples reach \d"):
@@ -66,6 +67,19 @@ def test_a_codec_with_broken_weights_says_so(tiny_codec):
     next(codec.encoder.parameters()).data.fill_(NAN)
     with pytest.raises(ValueError, match="the codec's weights are not finite"):
         codec.encode(torch.zeros(1, 1, 40))
+
+
+def test_a_codec_that_decodes_to_nan_says_so(tiny_codec):
+    """A direction of zero length has no direction: weight norm makes NaN of finite weights."""
+    codec = tiny_codec().eval()
+    last = codec.decoder.layers[-1].conv.parametrizations.weight
+    last.original1.data[0] = 0
+    stream = StreamingDecoder(codec)
+    for call in (codec.decode, stream.push):
+        with pytest.raises(ValueError, match=r"item 0 decodes to samples that are not finite"):
+            call(CODES)
+    with pytest.raises(ValueError, match=r"item 0 decodes to samples"):
+        codec(torch.zeros(1, 1, 40))
 
 
 @pytest.mark.parametrize(
