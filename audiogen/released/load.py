@@ -12,7 +12,7 @@ from audiogen.model_folder.hub import CODEC_FILE, HUB_ID, LM_FILE, resolve_codec
 from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.archive import read_archive
 from audiogen.released.codec_config import read_codec_config
-from audiogen.released.names import load_named, published_names
+from audiogen.released.names import check_counts, load_named, published_names
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
 from audiogen.released.xp_cfg import XpCfg
 
@@ -95,7 +95,9 @@ def _load(path: Path, weights: Weights, *, seen: tuple[Path, ...]) -> Codec:
             f"{file} is a language model, and a codec was asked for: its codec is published as "
             f"{CODEC_FILE} beside it"
         )
-    codec = build_part(Codec, read_codec_config(cfg), file, said_in="xp.cfg")
+    keywords = read_codec_config(cfg)
+    check_counts(keywords, state, source=file)
+    codec = build_part(Codec, keywords, file, said_in="xp.cfg")
     load_named(codec, state, published_names(codec), source=file)
     return codec.eval()
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ LEGACY = {
     "parametrizations.weight.0._u": "weight_u",
     "parametrizations.weight.0._v": "weight_v",
 }
+MANY = 512  # layers of one kind, which take seconds to build
 TAIL = re.compile(r"parametrizations\.weight\.[\w.]+$")
 
 
@@ -70,6 +72,23 @@ def transformers_names(codec: Codec) -> dict[str, str]:
 def model_tensors(codec: Codec) -> dict[str, Tensor]:
     """Tensors that decide what a codec computes, under our names, in their order."""
     return {k: v for k, v in codec.state_dict().items() if k not in TRAINING_NOTES}
+
+
+def check_counts(keywords: Mapping[str, Any], state: Mapping[str, Tensor], *, source: Path) -> None:
+    """Refuse a codec of more parts than there are tensors, before hours are spent building it.
+
+    Raises:
+        CheckpointError: naming the count.
+    """
+    halves = [keywords.get(f"{half}_overrides") or {} for half in ("encoder", "decoder")]
+    for each in (keywords, *halves):
+        for name in ("num_codebooks", "lstm_layers", "num_residual_layers"):
+            count = each.get(name)
+            if isinstance(count, int) and count > max(MANY, len(state)):
+                raise CheckpointError(
+                    f"{source} holds {len(state)} tensors, and its configuration describes a codec "
+                    f"with {name} {count}: they are of two models, or damaged; get both again"
+                )
 
 
 def load_named(

@@ -16,7 +16,7 @@ from audiogen.model_folder.build import build_part
 from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.archive import read_archive
 from audiogen.released.codec_config import causal_inside
-from audiogen.released.names import load_named, transformers_names
+from audiogen.released.names import check_counts, load_named, transformers_names
 
 LOG = logging.getLogger(__name__)
 
@@ -73,9 +73,11 @@ def load_encodec_folder(path: Path) -> Codec:
     """
     config = {**OTHERS, **_read_config(path)}
     keywords = encodec_keywords(config, path)
-    codec = build_part(Codec, keywords, path / "config.json", said_in="config.json")
     file = _tensor_file(path)
-    load_named(codec, _read_tensors(file), transformers_names(codec), source=file)
+    state = _read_tensors(file)
+    check_counts(keywords, state, source=file)
+    codec = build_part(Codec, keywords, path / "config.json", said_in="config.json")
+    load_named(codec, state, transformers_names(codec), source=file)
     codec.set_num_codebooks(min(_active(config, codec), codec.total_codebooks))
     if config["chunk_length_s"] is not None:
         LOG.warning(

@@ -107,9 +107,11 @@ class XpCfg:
         """
         try:
             node, at = self._walk(path.split("."), (), ())
+            return self._deep(node, at, ())
         except KeyError:
             raise self.error(f"lacks {path}") from None
-        return self._deep(node, at, ())
+        except RecursionError:
+            raise self.error(f"refers deeper than anyone can follow at {path}") from None
 
     def _parse(self, text: str) -> Any:
         try:

@@ -278,3 +278,11 @@ def test_weights_that_are_no_numbers_are_named(plain, config, publish):
     state["encoder.model.0.conv.conv.bias"] = torch.full((2,), float("nan"))
     with pytest.raises(CheckpointError, match=r"not finite: encoder.model.0.conv.conv.bias\."):
         load_released(publish(state))
+
+
+@pytest.mark.parametrize("key", ["rvq__n_q", "seanet__lstm", "seanet__n_residual_layers"])
+def test_a_codec_that_would_take_hours_to_build_is_refused_at_once(plain, config, publish, key):
+    state = plain(config()).state_dict()
+    path = publish(state, config(**{key: 10**15}))
+    with pytest.raises(CheckpointError, match=r"holds \d+ tensors.* 1000000000000000: they are of"):
+        load_released(path)

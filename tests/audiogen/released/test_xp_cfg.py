@@ -139,6 +139,12 @@ def test_laughs_without_end_are_cut_off():
         XpCfg("\n".join(lists), source=FILE).get("a39")
 
 
+def test_references_nested_without_end():
+    text = yaml.safe_dump({"a": "${" * 2000 + "}" * 2000})
+    with pytest.raises(CheckpointError, match="deeper than anyone can follow at a"):
+        XpCfg(text, source=FILE).get("a")
+
+
 @pytest.mark.parametrize("kind", ["mapping", "omegaconf"])
 def test_objects_in_place_of_text(xp_cfg, kind):
     """Both are read with nothing resolved: the whole tree holds what is open and outside."""
