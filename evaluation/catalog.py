@@ -15,7 +15,7 @@ class MetricInfo:
     unit: str = ""
     network: str | None = None  # key of evaluation.weights.NETWORKS
     package: str | None = None  # import name of an optional package
-    install: str = ""  # what pip calls it
+    install: str = ""  # how to get that package
     needs_captions: bool = False
     round_trip: bool = False  # holds a sound against the very one it was made from
 
@@ -51,6 +51,13 @@ METRICS = {
         ),
         MetricInfo(key="si_sdr", label="SI-SDR", best="high", unit="dB", round_trip=True),
         MetricInfo(
+            key="sisnr_audiocraft",
+            label="SI-SNR of segments, negative, as AudioCraft logs it",
+            best="low",
+            unit="dB",
+            round_trip=True,
+        ),
+        MetricInfo(
             key="mel_distance", label="Mel distance, one resolution", best="low", round_trip=True
         ),
         MetricInfo(
@@ -72,7 +79,7 @@ METRICS = {
             best="high",
             round_trip=True,
             package="visqol",
-            install="visqol-python",
+            install="in the source folder: pip install '.[visqol]'",
         ),
         MetricInfo(
             key="pesq",
@@ -80,7 +87,7 @@ METRICS = {
             best="high",
             round_trip=True,
             package="pesq",
-            install="pesq, whose C code comes under terms of its own",
+            install="pip install pesq, whose C code comes under terms of its own",
         ),
     )
 }

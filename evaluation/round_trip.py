@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from evaluation.audio import AudioError
 from evaluation.folders import shorten
 from evaluation.metrics.alignment import best_lag
-from evaluation.metrics.distortion import si_sdr
+from evaluation.metrics.distortion import si_sdr, si_snr_audiocraft
 from evaluation.metrics.listener import Listener, UnratedError
 from evaluation.pair_scorer import PairScorer
 from evaluation.prepare import UNEVEN, Item
@@ -96,6 +97,34 @@ class SiSdrScorer(PairScorer):
             f"SI-SDR does not see: {shorten(self.inverted)}": self.inverted,
         }
         return super().notes() + [text for text, names in checks.items() if names]
+
+
+class SiSnrScorer(PairScorer):
+    """Mean of `si_snr_audiocraft`: one value per pair, whatever the number of its segments.
+
+    Silent sounds and exact copies have a finite value, so every pair counts.
+    """
+
+    def __init__(
+        self, *, sample_rate: int | str, segment: float, overlap: float, segments: str
+    ) -> None:
+        """Take the rate in Hz or "reference", and the segments of `si_snr_audiocraft`."""
+        super().__init__("sisnr_audiocraft")
+        self.sample_rate = checked_rate(sample_rate)
+        self.options: dict[str, Any] = {
+            "segment": segment,
+            "overlap": overlap,
+            "segments": segments,
+        }
+        self._value(torch.ones(8), torch.ones(8), 48000)  # wrong options show before the work
+
+    def measure(self, item: Item) -> tuple[float, str | None]:
+        """Return the value in dB; lower is better."""
+        return self._value(*waveforms(item, self.sample_rate)), None
+
+    def _value(self, reference: Tensor, generated: Tensor, rate: int) -> float:
+        pair = reference[None], generated[None]
+        return float(si_snr_audiocraft(*pair, sample_rate=rate, **self.options))
 
 
 class ListenerScorer(PairScorer):

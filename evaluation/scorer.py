@@ -23,7 +23,7 @@ from evaluation.metrics.spectral import log_spectral_distance, mel_distance, mul
 from evaluation.pair_scorer import LevelScorer
 from evaluation.prepare import Item
 from evaluation.protocol import Bootstrap, ProtocolCard
-from evaluation.round_trip import DistanceScorer, ListenerScorer, SiSdrScorer
+from evaluation.round_trip import DistanceScorer, ListenerScorer, SiSdrScorer, SiSnrScorer
 from evaluation.score import Score
 
 
@@ -160,6 +160,7 @@ BUILDERS: dict[str, Callable[..., Scorer]] = {
     "frechet_logmel_standin": _build_standin,
     "level_difference_db": LevelScorer,
     "si_sdr": SiSdrScorer,
+    "sisnr_audiocraft": SiSnrScorer,
     "mel_distance": partial(_build_distance, "mel_distance", mel_distance),
     "multi_scale_mel": partial(_build_distance, "multi_scale_mel", multi_scale_mel),
     "log_spectral_distance": partial(

@@ -137,7 +137,7 @@ def _why_not(
     if info.network is not None:
         reasons.append(missing_reason(info.network, weights))
     if info.package is not None and find_spec(info.package) is None:
-        reasons.append(f"it needs a package: pip install {info.install}")
+        reasons.append(f"it needs a package; {info.install}")
     if info.needs_captions and not has_captions:
         reasons.append("it needs --captions")
     return "; ".join(reason for reason in reasons if reason) or None

@@ -36,7 +36,7 @@ class Visqol:
             from visqol.quality_mapper import has_lattice_runtime
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "ViSQOL needs visqol-python: pip install visqol-python"
+                "ViSQOL needs visqol-python; in the source folder: pip install '.[visqol]'"
             ) from error
         lattice = mode == "speech" and has_lattice_runtime()
         self.sample_rate = SAMPLE_RATES[mode]

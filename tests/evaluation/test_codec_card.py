@@ -5,15 +5,24 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from evaluation import evaluate
 from evaluation.__main__ import main
 from evaluation.audio import AudioError
 from evaluation.compare import compare_reports
+from evaluation.metrics.distortion import si_snr_audiocraft
 from evaluation.report import Report
 
 RATE = 16000
-KEYS = ["si_sdr", "mel_distance", "multi_scale_mel", "log_spectral_distance", "level_difference_db"]
+KEYS = [
+    "si_sdr",
+    "sisnr_audiocraft",
+    "mel_distance",
+    "multi_scale_mel",
+    "log_spectral_distance",
+    "level_difference_db",
+]
 CLASSES = ("bell", "rain")
 
 
@@ -70,6 +79,29 @@ def test_the_value_is_the_ratio_of_what_was_added(round_trips):
         assert item["values"]["si_sdr"] == pytest.approx(expected, abs=0.1)
 
 
+def test_sisnr_is_what_audiocraft_logs_and_lower_is_better(round_trips, tmp_path, capsys):
+    arguments = [*map(str, round_trips), "--protocol", "codec", "--metrics", "sisnr_audiocraft"]
+    files = ["--json", str(tmp_path / "r.json"), "--labels", str(tmp_path / "labels.csv")]
+    assert main([*arguments, *files]) == 0
+    row = next(line for line in capsys.readouterr().err.splitlines() if "SI-SNR" in line)
+    assert " dB " in row
+    assert row.endswith("lower")
+    report = Report.from_json(tmp_path / "r.json")
+    values = []
+    for i, item in enumerate(report.items):
+        pair = [
+            torch.from_numpy(samples[None, :RATE].astype(np.float32))
+            for samples in (tone(i), distorted(i))
+        ]
+        values.append(float(si_snr_audiocraft(*pair, sample_rate=RATE)))
+        assert item["values"]["sisnr_audiocraft"] == pytest.approx(values[-1])
+    assert report.scores["sisnr_audiocraft"].value == pytest.approx(np.mean(values))
+    bell, rain = (report.classes[name]["sisnr_audiocraft"].value for name in CLASSES)
+    assert bell < rain < 0  # ten times the noise is nearer to 0 dB
+    heading = next(row for row in report.to_text().splitlines() if row.startswith("class"))
+    assert "SI-SNR" in heading
+
+
 def test_all_the_card_lists_is_scored_or_said_to_be_missing(round_trips):
     report = evaluate(*round_trips, protocol="codec", metrics=["si_sdr"])
     assert report.not_computed == {}
@@ -79,7 +111,8 @@ def test_all_the_card_lists_is_scored_or_said_to_be_missing(round_trips):
     chosen, missing = _choose(load_protocol("codec"), None, None, has_captions=False)
     assert set(chosen) | set(missing) == {*KEYS, "visqol", "pesq"}
     for key, reason in missing.items():
-        assert f"pip install {'visqol-python' if key == 'visqol' else 'pesq'}" in reason
+        advice = {"visqol": "in the source folder: pip install '.[visqol]'"}
+        assert advice.get(key, f"pip install {key}") in reason
 
 
 def test_classes_in_json_table_and_page(round_trips, tmp_path, capsys):
@@ -152,7 +185,7 @@ def test_silent_sounds_are_named_and_never_zero(round_trips):
     write(round_trips[0] / "c01.wav", np.zeros(RATE))
     report = score(round_trips)
     assert report.scores["si_sdr"].n == report.scores["level_difference_db"].n == 15
-    assert report.scores["mel_distance"].n == 16
+    assert report.scores["mel_distance"].n == report.scores["sisnr_audiocraft"].n == 16
     assert report.scores["si_sdr"].details["without_value"] == {"c01": "the reference is silent"}
     write(round_trips[1] / "c02.wav", np.zeros(RATE))
     report = score(round_trips)
