@@ -116,8 +116,8 @@ class Codebook(nn.Module):
         self._known_inited = not kmeans_init  # spares a device synchronization per step
 
     def encode(self, latents: Tensor) -> Tensor:
-        """Map float [M, D] to int64 [M]."""
-        return nearest(latents, self.embed)
+        """Map float [M, D] to int64 [M], compared in the dtype of the latents."""
+        return nearest(latents, self.embed.to(latents.dtype))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Map int64 [...] to float [..., D]."""

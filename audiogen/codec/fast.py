@@ -46,7 +46,8 @@ def accelerate(
     """Copy a codec, on its device, for faster inference; what stays exact is shared with it.
 
     Raises:
-        ValueError: if an option is unknown, or int8 is asked for on a device other than a CPU.
+        ValueError: if an option is unknown, the codec is not in float32, or int8 is asked for on a
+            device other than a CPU.
     """
     if convolutions not in CONVOLUTIONS or lstm not in LSTMS:
         raise ValueError(
@@ -55,6 +56,8 @@ def accelerate(
         )
     if isinstance(codec, FastCodec):
         raise ValueError("this codec is a fast one already: start from the one it was made from")
+    if codec.dtype != torch.float32:
+        raise ValueError(f"a fast codec is made from a float32 one, got {codec.dtype}: .float() it")
     device = next(codec.parameters()).device
     if lstm == "int8" and device.type != "cpu":
         raise ValueError(f"lstm='int8' runs on a CPU, the codec is on {device}: take 'bfloat16'")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -67,6 +68,9 @@ class Codec(nn.Module):
         num_codebooks ... codebook_dropout: see `ResidualVectorQuantizer`.
         paper_exact: bring back what the reference does wrong in training; the list is at
             `ResidualVectorQuantizer`. Codes and sounds of a trained codec are the same.
+
+    In eval mode a codec works in any floating dtype, for example after ``.bfloat16()``; codes are
+    chosen, and loudness is measured, in float32 at least. It learns in float32.
 
     Source: EnCodec (arXiv:2210.13438).
     """
@@ -187,14 +191,20 @@ class Codec(nn.Module):
         """N, entries per codebook."""
         return self.quantizer.codebook_size
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; waveforms are converted to it, and decoded in it."""
+        return self.quantizer.codebooks[0].embed.dtype
+
     def set_num_codebooks(self, num_codebooks: int) -> None:
         """Encode with the first ``num_codebooks`` only. Not part of the state dict."""
-        if not 1 <= num_codebooks <= self.total_codebooks:
+        whole = isinstance(num_codebooks, Integral) and not isinstance(num_codebooks, bool)
+        if not whole or not 1 <= num_codebooks <= self.total_codebooks:
             raise ValueError(
                 f"num_codebooks must be in [1, {self.total_codebooks}], got {num_codebooks}: "
-                "this codec was not trained with more"
+                "this codec was not trained with " + ("more" if whole else "parts of one")
             )
-        self.quantizer.active_codebooks = num_codebooks
+        self.quantizer.active_codebooks = int(num_codebooks)
 
     def forward(self, waveform: Tensor) -> CodecOutput:
         """Encode, quantize and decode float [B, C, T]; trims the result to T samples.
@@ -282,14 +292,17 @@ class Codec(nn.Module):
 
     def _normalize(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
         if not self.renormalize:
-            return waveform, None
+            return waveform.to(self.dtype), None
+        waveform = waveform.to(self.quantizer.computes_in)  # 1e-8 is nothing in float16
         mono = waveform.mean(dim=1, keepdim=True)
         scale = mono.square().mean(dim=2, keepdim=True).sqrt() + 1e-8
-        return waveform / scale, scale.view(-1, 1)
+        return (waveform / scale).to(self.dtype), scale.view(-1, 1)
 
     def _to_waveform(self, latents: Tensor, scale: Tensor | None) -> Tensor:
-        waveform = self.decoder(latents).to(latents.dtype)  # an autocast region leaves 16 bits
-        return waveform if scale is None else waveform * scale.view(-1, 1, 1)
+        waveform = self.decoder(latents.to(self.dtype))
+        if scale is not None:
+            waveform = waveform * scale.view(-1, 1, 1)
+        return waveform.to(self.dtype)  # an autocast region leaves 16 bits
 
     def check_waveform(self, waveform: Tensor, *, samples: bool = True) -> None:
         """Raise ValueError for what `encode` cannot take; ``samples``: also if one is not finite.

@@ -129,13 +129,27 @@ class ResidualVectorQuantizer(nn.Module):
         """K, all codebooks; ``active_codebooks`` of them are used to encode."""
         return len(self.codebooks)
 
+    @property
+    def computes_in(self) -> torch.dtype:
+        """What residuals are computed in: the dtype of the entries, and float32 at least."""
+        return torch.promote_types(self.codebooks[0].embed.dtype, torch.float32)
+
+    def _check_learns(self) -> None:
+        if (found := self.codebooks[0].embed.dtype) != torch.float32:
+            raise ValueError(
+                f"codebooks learn in torch.float32, these are {found}: call .float() before "
+                "training (autocast may stay on), or .eval() to use them as they are"
+            )
+
     def forward(self, latents: Tensor) -> Quantized:
         """Quantize latents [B, D, T]; in training mode also learn from them.
 
         The loss pulls latents to their entries; the entries follow by averaging, not by gradient.
         """
+        if self.training:
+            self._check_learns()
         with torch.autocast(latents.device.type, enabled=False):
-            latents = latents.float()
+            latents = latents.to(self.computes_in)
             if self.bypass:
                 return self._pass_through(latents)
             return self._quantize(latents)
@@ -175,7 +189,7 @@ class ResidualVectorQuantizer(nn.Module):
         if share is not None and not codebook.is_inited:
             codebook.start(residual, self.generator, share)
         indices = codebook.encode(residual)
-        entries = codebook.decode(indices)
+        entries = codebook.decode(indices).to(residual.dtype)
         if self.training:
             if self._collected is None:
                 self._learn(k, residual, indices, share)
@@ -265,7 +279,7 @@ class ResidualVectorQuantizer(nn.Module):
                 the moving averages; by its own size it would hold the entries back for
                 log(B * T / per_update) / (1 - decay) updates. None is B * T.
         """
-        residual = latents.float().transpose(1, 2).reshape(-1, self.dim)
+        residual = latents.to(self.computes_in).transpose(1, 2).reshape(-1, self.dim)
         for codebook in self.codebooks:
             codebook.start(residual, self.generator)
             if per_update is not None and not self.paper_exact:
@@ -277,7 +291,7 @@ class ResidualVectorQuantizer(nn.Module):
         """Map latents [B, D, T] to codes int64 [B, K, T] of the active codebooks."""
         batch, dim, frames = latents.shape
         with torch.autocast(latents.device.type, enabled=False):
-            residual = latents.float().transpose(1, 2).reshape(-1, dim)
+            residual = latents.to(self.computes_in).transpose(1, 2).reshape(-1, dim)
             codes = []
             for codebook in self.codebooks[: self.active_codebooks]:
                 indices = codebook.encode(residual)

@@ -87,7 +87,8 @@ def _check_scale(scale: Tensor | None, *, renormalize: bool) -> None:
 
 def _with_content(piece: Tensor) -> Tensor:
     """A piece as the checks of a codec take it: an empty one with a zero behind it."""
-    return F.pad(piece, (0, 1)) if piece.shape[-1:] == (0,) else piece
+    empty = isinstance(piece, Tensor) and piece.shape[-1:] == (0,)
+    return F.pad(piece, (0, 1)) if empty else piece
 
 
 class StreamingEncoder(_Stream):
@@ -118,7 +119,7 @@ class StreamingEncoder(_Stream):
         self._next(waveform)
         if self.scale is not None:
             waveform = waveform / self.scale
-        return self._codes(self.network.push(waveform, last=False))
+        return self._codes(self.network.push(waveform.to(self.codec.dtype), last=False))
 
     @torch.no_grad()
     def finish(self) -> Tensor:
@@ -186,7 +187,8 @@ class StreamingDecoder(_Stream):
         return weight.new_zeros(batch, self.codec.quantizer.dim, 0)
 
     def _sound(self, waveform: Tensor) -> Tensor:
-        waveform = waveform if self.scale is None else waveform * self.scale
+        if self.scale is not None:
+            waveform = (waveform * self.scale).to(self.codec.dtype)
         check_decoded(waveform)
         return waveform
 
