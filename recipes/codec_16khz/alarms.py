@@ -15,12 +15,18 @@ COLLAPSED = 2.0  # codes: a codebook of lower perplexity decides less than yes o
 FRAMES_PER_ENTRY = 10  # counted, before an entry that nobody chose means anything
 UNUSED = 0.1  # share of the entries
 EFFICIENCY = 0.8  # entropy over log2 N
+LOST = -20.0  # dB of SI-SDR: a hundredth of what comes back is the original
 QUIET = -6.0  # dB: half the amplitude; louder by as much is no better
 WORSE = 1.5  # mel distance of a class over the median of the classes
 RESTLESS = 0.1  # share of the entries replaced per 100 updates at the end of the training
 FEW_CLASSES = 4  # with fewer there is no rest to be worse than
 
 THRESHOLDS = (
+    f"The round trips are not the sounds when in the median of the classes SI-SDR is below "
+    f"{LOST:.0f} dB: less than a hundredth of the energy that comes back is the original, a "
+    "correlation below 0.1. Unrelated sounds are far below it (white noise of 5 s at 16 kHz: "
+    "-49 dB), and a sound in noise as loud as itself is at 0 dB. It is the median because single "
+    "classes of noise may sound right and score low.",
     f"A codebook is dead when its perplexity is below {COLLAPSED:.0f}: it says less than one bit, "
     "and the bits it costs are lost.",
     f"Unused entries count when more than {UNUSED:.0%} of a codebook is never chosen although "
@@ -81,7 +87,8 @@ def alarms(
     health: Health, classes: Sequence[ClassScores], history: History | None = None
 ) -> list[Alarm]:
     """Say what needs attention: codebooks, classes, training; the bad before the doubtful."""
-    found = [*_codebook_alarms(health), *_level_alarms(classes), *_class_alarms(classes)]
+    found = [*_sound_alarms(classes), *_codebook_alarms(health)]
+    found += [*_level_alarms(classes), *_class_alarms(classes)]
     if history is not None:
         found += _training_alarms(history, health.codebook_size)
     return sorted(found, key=lambda alarm: alarm.degree != BAD)
@@ -101,6 +108,18 @@ def _class(name: str, scores: Mapping[str, Scores]) -> ClassScores:
         worst=order[-1],
         median=order[(len(order) - 1) // 2],
     )
+
+
+def _sound_alarms(classes: Sequence[ClassScores]) -> list[Alarm]:
+    ratios = [row.si_sdr for row in classes if row.si_sdr is not None]
+    if not ratios or median(ratios) >= LOST:
+        return []
+    text = (
+        f"The round trips are not the sounds: SI-SDR is {median(ratios):.1f} dB in the median of "
+        f"{len(ratios)} classes. Train the codec longer before anything is built on it; if it was "
+        "trained, see whether its weights belong to it."
+    )
+    return [Alarm(degree=BAD, text=text)]
 
 
 def _codebook_alarms(health: Health) -> list[Alarm]:

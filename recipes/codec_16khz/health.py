@@ -26,7 +26,7 @@ from recipes.codec_16khz.roundtrip import clips_of
 from recipes.command import Parser, exit_code
 from recipes.page.inputs import History, Run
 
-FORMAT = 2  # of health.json; another one is measured again
+FORMAT = 3  # of health.json; another one is measured again
 
 
 def history_of(folder: Path | None) -> History | None:
@@ -49,6 +49,15 @@ def history_of(folder: Path | None) -> History | None:
             "folder of a training run"
         )
     return Run(folder=folder).history("train_codec", stage="codec")
+
+
+def check_manifest(path: Path) -> None:
+    """Raise FileNotFoundError, saying how manifests are made, if there is none."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no manifest {path}: make one by `python -m recipes.datasets.folder SOUNDS "
+            "--out DATA`, and give DATA/manifest.jsonl"
+        )
 
 
 def inputs_of(codec: Codec, manifest: Path, split: str, history: History | None) -> dict[str, Any]:
@@ -105,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
     try:
+        check_manifest(args.manifest)
         codec = load_codec(args.codec)
         history = history_of(args.run)
         inputs = inputs_of(codec, args.manifest, args.split, history)

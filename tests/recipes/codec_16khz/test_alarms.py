@@ -5,7 +5,7 @@ import torch
 
 from audiogen.codec.health import health_of
 from recipes.codec_16khz.alarms import BAD, THRESHOLDS, WARNING, alarms, by_class
-from recipes.codec_16khz.roundtrip import Scores
+from recipes.codec_16khz.roundtrip import Scores, score
 from recipes.page.inputs import History
 
 EVEN = torch.full((2, 16), 10)
@@ -27,6 +27,33 @@ def words(counts=EVEN, rows=None):
 
 def test_a_healthy_codec_raises_no_alarm():
     assert words() == []
+
+
+def test_round_trips_that_are_not_the_sounds_are_bad():
+    """Unrelated noise is 10 log10 of its samples below; half noise is the sound still."""
+    rng = torch.Generator().manual_seed(0)
+    sound, other = torch.randn(2, 1, 1, 16_000, generator=rng) / 10
+
+    def trips(noise):
+        returned = (1 - noise) * sound + noise * other
+        return classes(**dict.fromkeys("abcd", score(sound, returned, sample_rate=16_000)))
+
+    ((degree, text),) = words(rows=trips(1.0))
+    assert degree == BAD
+    assert text.startswith("The round trips are not the sounds: SI-SDR is -")
+    assert "in the median of 4 classes" in text
+    assert not any("not the sounds" in text for _, text in words(rows=trips(0.5)))
+
+
+def test_the_line_of_lost_sounds_is_drawn_in_the_median():
+    lost, edge = replace(FINE, si_sdr=-20.1), replace(FINE, si_sdr=-20.0)
+    assert words(rows=classes(a=lost)) == []  # one class, of noise perhaps
+    assert words(rows=classes(a=lost, b=lost, c=edge, d=edge)) != []
+    assert words(rows=classes(a=lost, b=edge, c=edge, d=edge)) == []
+    silent = replace(FINE, si_sdr=None)
+    assert words(rows=classes(a=silent, b=silent, c=silent, d=edge)) == []
+    assert [d for d, _ in words(rows=classes(a=silent, b=silent, c=silent, d=lost))] == [BAD]
+    assert words(rows=classes(a=silent, b=silent, c=silent, d=silent)) == []
 
 
 def test_a_dead_codebook_is_bad_and_is_named():
@@ -136,5 +163,5 @@ def test_a_codebook_that_never_comes_to_rest():
 
 def test_every_line_is_explained():
     text = " ".join(THRESHOLDS)
-    for line in ("below 2", "10%", "80%", "1.5 times", "6 dB", "fewer than 4 classes"):
+    for line in ("below 2", "10%", "80%", "1.5 times", "6 dB", "fewer than 4 classes", "-20 dB"):
         assert line in text, line

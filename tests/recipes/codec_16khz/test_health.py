@@ -110,7 +110,8 @@ def test_page_is_whole_and_needs_nothing_else(page):
 def test_page_says_what_is_found(page):
     text = text_of(page)
     for words in (
-        "What needs attention", "Where the lines are drawn, and why", "Codebooks", "codebook 2",
+        "What needs attention", "The round trips are not the sounds",
+        "Where the lines are drawn, and why", "Codebooks", "codebook 2",
         "What each class loses", "worst of 2", "median of 2", "Original", "Round trip", "CC0-1.0",
         "SI-SDR", "drift of the entries", "restarted entries", "Last: validation 1.5",
     ):  # fmt: skip
@@ -215,7 +216,9 @@ def test_mistakes_are_one_line_and_leave_nothing(
     code, said = mistake(capsys, *arguments(tmp_path / "none", manifest, out))
     assert (code, "none" in said) == (2, True)
     code, said = mistake(capsys, *arguments(codec_folder, tmp_path / "no.jsonl", out))
-    assert (code, "no.jsonl" in said) == (2, True)
+    assert (code, "no.jsonl: make one by `python -m recipes.datasets.folder" in said) == (2, True)
+    code, said = mistake(capsys, *arguments(codec_folder, tmp_path, out))
+    assert (code, "there is no manifest" in said) == (2, True)
     code, said = mistake(capsys, *arguments(codec_folder, manifest, out, "--run", tmp_path))
     assert (code, "neither metrics.csv" in said) == (2, True)
     assert not out.exists()
