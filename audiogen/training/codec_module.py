@@ -33,7 +33,10 @@ class CodecModule(RecordingModule):
     The discriminator's optimizer is stepped without Lightning's wrapper, so that everything that
     counts steps (max_steps, logs, checkpoints, bar) counts updates of the generator, with a
     discriminator or without one. A batch is what a process brings to one update; however it is cut
-    into parts (``accumulate``) and dealt to processes, the update is that of all items together.
+    into parts (``accumulate``) and dealt to processes, the update is that of all items together, up
+    to rounding. (Adam makes a step of any gradient: where one cancels exactly, as that of the last
+    bias of a fresh discriminator under the hinge loss, rounding decides its sign, and adversarial
+    losses may differ in the fourth digit.)
 
     Under ``bf16-mixed`` the convolutions and LSTMs of codec and discriminator run in bfloat16;
     quantizer, spectra, losses, balanced gradients and optimizers stay in float32.
