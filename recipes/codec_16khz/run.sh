@@ -7,7 +7,7 @@
 # Every stage skips what is done and goes on where it was killed, so the same command is also the
 # way to resume. --data takes other folders of sounds too, --experiment any of conf/experiment that
 # trains a codec; what is expected binds the default on ESC-50 only. --smoke takes a few steps and
-# checks nothing.
+# checks nothing. It runs with .venv/bin/python, which `make setup` creates; PYTHON=... names another.
 set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -34,11 +34,16 @@ if [[ ! -f conf/experiment/$experiment.yaml ]]; then
   exit 2
 fi
 # Paths are the caller's; from elsewhere they become absolute.
+python=${PYTHON:-.venv/bin/python}
 if [[ $from != "$PWD" ]]; then
   if [[ $run != /* ]]; then run=$from/$run; fi
   if [[ $data != /* ]]; then data=$from/$data; fi
+  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
 fi
-python=${PYTHON:-.venv/bin/python}
+if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
+  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
+  exit 2
+fi
 # Networks this small gain nothing from a second thread, and give the same numbers on any machine
 # with one. The allocator keeps what it has instead of returning every buffer.
 export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000

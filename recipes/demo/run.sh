@@ -5,13 +5,14 @@
 #
 # Without --data the sounds are procedural. Every stage skips what is done and goes on where it was
 # killed, so the same command is also the way to resume. --smoke takes a few steps per stage.
+# It runs with .venv/bin/python, which `make setup` creates; PYTHON=... names another one.
 set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 run=runs/demo data='' seed=2036 smoke=''
 while (($#)); do
-  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,7s/^# \{0,1\}//p' recipes/demo/run.sh; exit; fi
+  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,8s/^# \{0,1\}//p' recipes/demo/run.sh; exit; fi
   if [[ $1 == --@(run|data|seed) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
   case $1 in
     --run) run=$2; shift 2 ;;
@@ -22,11 +23,16 @@ while (($#)); do
   esac
 done
 # Paths are the caller's; from elsewhere they become absolute.
+python=${PYTHON:-.venv/bin/python}
 if [[ $from != "$PWD" ]]; then
   if [[ $run != /* ]]; then run=$from/$run; fi
   if [[ $data && $data != /* ]]; then data=$from/$data; fi
+  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
 fi
-python=${PYTHON:-.venv/bin/python}
+if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
+  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
+  exit 2
+fi
 # Networks this small gain nothing from a second thread, and give the same numbers on any machine
 # with one. The allocator keeps what it has instead of returning every buffer: a fifth of the time.
 export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000

@@ -107,8 +107,31 @@ def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, words, said):
     assert not (tmp_path / "run" / "data").exists()
 
 
+def test_without_its_python_it_says_what_to_do(tmp_path):
+    """In a fresh checkout, and with PYTHON= a path of the caller that is not there."""
+    script = tmp_path / "recipes" / "codec_16khz" / "run.sh"
+    script.parent.mkdir(parents=True)
+    script.write_bytes((ROOT / "recipes/codec_16khz/run.sh").read_bytes())
+    experiment = tmp_path / "conf" / "experiment" / "codec_16khz_cpu.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.touch()
+    without = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    cases = [({}, ".venv/bin/python"), ({"PYTHON": "my/python"}, f"{tmp_path}/recipes/my/python")]
+    for more, named in cases:
+        finished = subprocess.run(
+            ["bash", "codec_16khz/run.sh", "--data", "x"],
+            cwd=tmp_path / "recipes", env=without | more,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert finished.returncode == 2
+        advice = "`make setup` creates .venv, or set PYTHON="
+        assert finished.stderr == f"error: no program {named}; {advice}\n"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_help_says_how_it_is_called():
     shown = run_sh("--help")
     assert shown.returncode == 0
+    assert "PYTHON=" in shown.stdout
     assert "run.sh --data ESC-50-master [--run runs/codec_16khz] [--seed 2036]" in shown.stdout
     assert "#" not in shown.stdout

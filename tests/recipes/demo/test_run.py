@@ -111,10 +111,30 @@ def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, arguments, said):
     assert not (tmp_path / "run" / "data").exists()
 
 
+def test_without_its_python_it_says_what_to_do(tmp_path):
+    """In a fresh checkout, and with PYTHON= a path of the caller that is not there."""
+    script = tmp_path / "recipes" / "demo" / "run.sh"
+    script.parent.mkdir(parents=True)
+    script.write_bytes((ROOT / "recipes/demo/run.sh").read_bytes())
+    without = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    cases = [({}, ".venv/bin/python"), ({"PYTHON": "my/python"}, f"{tmp_path}/recipes/my/python")]
+    for more, named in cases:
+        finished = subprocess.run(
+            ["bash", "demo/run.sh"],
+            cwd=tmp_path / "recipes", env=without | more,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert finished.returncode == 2
+        advice = "`make setup` creates .venv, or set PYTHON="
+        assert finished.stderr == f"error: no program {named}; {advice}\n"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_help_says_how_it_is_called():
     shown = subprocess.run(
         ["bash", str(ROOT / "recipes/demo/run.sh"), "--help"], capture_output=True, text=True
     )
     assert shown.returncode == 0
+    assert "PYTHON=" in shown.stdout
     assert "run.sh [--run runs/demo] [--data FOLDER] [--seed 2036] [--smoke]" in shown.stdout
     assert "#" not in shown.stdout
