@@ -6,11 +6,22 @@ from torch import Tensor
 SHOWN = 3  # items named in a message
 
 
+def check_tensor(value: object, *, what: str) -> None:
+    """Raise ValueError if ``value`` is an array, a list or anything else but a tensor."""
+    if isinstance(value, Tensor):
+        return
+    kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    raise ValueError(
+        f"expected a torch tensor of {what}, got {kind}: make one of it with torch.as_tensor"
+    )
+
+
 def check_waveform(waveform: Tensor, *, channels: int, like: Tensor) -> None:
     """Raise ValueError if ``waveform`` is not [B, C, T] of the dtype and on the device of ``like``.
 
     Looks at no value, so a GPU goes on working. float32 passes whatever the codec computes in.
     """
+    check_tensor(waveform, what="samples float [B, C, T]")
     shape = list(waveform.shape)
     if waveform.ndim != 3 or shape[1] != channels:
         raise ValueError(
@@ -93,6 +104,7 @@ def check_rate(sample_rate: float | None, *, expected: int) -> None:
 
 def check_codes(codes: Tensor, *, num_codebooks: int, codebook_size: int) -> None:
     """Raise ValueError if ``codes`` are not integers [B, K, T] within the codebooks."""
+    check_tensor(codes, what="codes [B, K, T]")
     shape = list(codes.shape)
     kind = codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool
     if codes.ndim != 3 or kind:
@@ -127,6 +139,7 @@ def check_scale(scale: Tensor | None, *, renormalize: bool, batch: int) -> None:
             "this codec divides every sound by its loudness (renormalize=True): give decode() the "
             "scale that encode() returned, or torch.ones(B, 1) for an RMS of 1"
         )
+    check_tensor(scale, what="scales float [B, 1]")
     if list(scale.shape) != [batch, 1] or not scale.is_floating_point():
         raise ValueError(
             f"expected a floating point scale [B, 1] of {batch} item(s), got {scale.dtype} "

@@ -2,13 +2,14 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from audiogen.codec import checks
 from audiogen.codec.model import Codec
-from audiogen.codec.streaming import StreamingDecoder
+from audiogen.codec.streaming import StreamingDecoder, StreamingEncoder
 
 
 def damaged(*values: tuple[int, int, float], shape: tuple[int, ...] = (3, 1, 100)) -> torch.Tensor:
@@ -105,6 +106,32 @@ def test_shapes_and_dtypes_are_refused_in_either_mode(tiny_codec, waveform, mess
     for call in (codec.encode, codec):
         with pytest.raises(ValueError, match=message):
             call(waveform)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "kind"),
+    [(np.zeros((1, 1, 40), np.float32), "numpy.ndarray"), ([[[0.0] * 40]], "list"), (None, "None")],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_no_tensor_is_refused(tiny_codec, waveform, kind, training):
+    codec = tiny_codec().train(training)
+    message = rf"expected a torch tensor of samples .* got {kind}.*: make one of it with torch\.as"
+    for call in (codec.encode, codec.encode_latents, codec):
+        with pytest.raises(ValueError, match=message):
+            call(waveform)
+
+
+def test_codes_scales_and_pieces_of_numpy_are_refused(tiny_codec):
+    codec = tiny_codec(renormalize=True).eval()
+    with pytest.raises(ValueError, match=r"expected a torch tensor of codes .* numpy\.ndarray"):
+        codec.decode(CODES.numpy(), torch.ones(3, 1))
+    with pytest.raises(ValueError, match=r"expected a torch tensor of scales .* numpy\.ndarray"):
+        codec.decode(CODES, np.ones((3, 1), np.float32))
+    with pytest.raises(ValueError, match="expected a torch tensor of codes"):
+        StreamingDecoder(tiny_codec().eval()).push(CODES.numpy())
+    for empty in (np.zeros((1, 1, 0), np.float32), [[[0.0]]]):
+        with pytest.raises(ValueError, match="expected a torch tensor of samples"):
+            StreamingEncoder(tiny_codec().eval()).push(empty)
 
 
 def test_another_dtype_passes_where_the_codec_has_it_or_autocast_converts(tiny_codec):
