@@ -170,7 +170,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         else:
             report[work] = measure_coding(work, args, rates)
         if args.memory and work != "batch":
-            for way, values in report[work]["ways"].items():
+            ways = report[work]["ways"]
+            for way, values in list(ways.items())[: 1 if args.smoke else None]:
                 values["peak_mib"] = peak_of(
                     work, way, seconds=args.seconds, threads=args.threads, smoke=args.smoke
                 )
@@ -218,9 +219,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = Parser(prog="python -m recipes.speed.codec", description=__doc__.splitlines()[0])
     parser.add_argument("work", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)} (all)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of sound (10)")
+    parser.add_argument("--seconds", type=float, help="of sound (10; --smoke: 1)")
     parser.add_argument("--threads", type=int, default=1, help="of torch (1)")
-    parser.add_argument("--rounds", type=int, default=9, help="timed turns (9)")
+    parser.add_argument("--rounds", type=int, help="timed turns (9; --smoke: 1)")
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="all if left out"
     )
@@ -228,8 +229,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sound", type=Path, help="a recording, for its errors (noise)")
     parser.add_argument("--json", type=Path, help="write the report here")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="skip the peaks")
-    parser.add_argument("--smoke", action="store_true", help="a tiny codec: does the program run?")
+    parser.add_argument("--smoke", action="store_true", help="a tiny codec, once: does it run?")
     args = parser.parse_args(argv)
+    if args.seconds is None:
+        args.seconds = 1.0 if args.smoke else 10.0
+    if args.rounds is None:
+        args.rounds = 1 if args.smoke else 9
     args.work = args.work or list(WORKS)
     unknown = sorted(set(args.work) - set(WORKS))
     if unknown:

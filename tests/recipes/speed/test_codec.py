@@ -40,6 +40,23 @@ def test_training_smoke(tmp_path):
     assert ways["bf16"]["gradient_error"] < 0.2
 
 
+def test_smoke_is_short_without_further_words(monkeypatch, tmp_path):
+    weighed = []
+    monkeypatch.setattr(program, "peak_of", lambda work, way, **_: weighed.append((work, way)))
+    monkeypatch.setattr(
+        program, "measure_coding", lambda *_: {"ways": {"baseline": {}, "fast": {}}}
+    )
+    monkeypatch.setattr(program, "measure_batches", lambda *_: {"ways": {}})
+    report = tmp_path / "report.json"
+    words = ["encode", "decode", "batch", "--json", str(report)]
+    for more, seconds, rounds in ((["--smoke"], 1, 1), ([], 10, 9), (["--rounds", "3"], 10, 3)):
+        weighed.clear()
+        program.main([*words, *more])
+        machine = json.loads(report.read_text())["machine"]
+        assert (machine["seconds"], machine["rounds"]) == (seconds, rounds)
+        assert len(weighed) == (2 if more == ["--smoke"] else 4)
+
+
 def test_peak_memory(capsys):
     threads = torch.get_num_threads()
     assert memory(["decode", "fast", "--smoke", "--seconds", "0.2"]) == 0
