@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from audiogen.codec.fast import Fast, accelerated
 from audiogen.codec.model import Codec
+from audiogen.device import usable_device
+from audiogen.files import given_path
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_part
 from audiogen.model_folder.card import describe_part
@@ -115,10 +117,12 @@ def load_codec(
         fast: "near" or "fast", for inference with a known error; see `audiogen.codec.fast`.
 
     Raises:
+        ValueError: if the device cannot be used, or ``fast`` is unknown.
         FileNotFoundError: if the folder or a file of it is missing.
         CheckpointError: if it is none of these, is damaged, or its codec is not the one
             the folder was saved with; see also `audiogen.released.load_released`.
     """
+    device = usable_device(device)
     return accelerated(_load_exact(find_codec(source)).to(device).eval(), fast)
 
 
@@ -165,6 +169,7 @@ def load_model(
             config.json; a relative name is first looked for inside the folder.
         codec_fast: "near" or "fast", a quicker codec with a known error that cannot be saved.
     """
+    device = usable_device(device)
     folder = find_folder(source)
     config = read_config(folder)
     if config["format"] != "audiogen-model":
@@ -181,7 +186,7 @@ def load_model(
         text.to(device).eval()
     return Model(
         text=text,
-        lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, torch.device(device))).eval(),
+        lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, device)).eval(),
         codec=accelerated(codec.to(device), codec_fast),
         max_duration=float(config["max_duration"]),
         config=config,
@@ -190,13 +195,13 @@ def load_model(
 
 def find_folder(source: str | Path) -> Path:
     """Return the folder of a path or hub id, bringing back one whose replacement was killed."""
-    restore_folder(Path(source).expanduser())
+    restore_folder(given_path(source))
     return resolve(source)
 
 
 def find_codec(source: str | Path) -> Path:
     """Return the file or folder of a codec's path or hub id, as `find_folder` does."""
-    restore_folder(Path(source).expanduser())
+    restore_folder(given_path(source))
     return resolve_codec(source)
 
 

@@ -19,6 +19,7 @@ from audiogen.audio import AudioError, read_clip
 from audiogen.codec.model import Codec
 from audiogen.data.manifest import Clip, manifest_hash, read_manifest
 from audiogen.data.shards import TokenShardWriter
+from audiogen.device import usable_device
 
 SHORTEST_REST = 0.1  # of a segment: what is left over at the end of a clip is dropped below this
 
@@ -72,7 +73,7 @@ def encode_manifest(
             loudness: its codes alone would not say how loud a sound was.
     """
     _check(codec, segment_duration, batch_size, shard_size, num_workers)
-    _check_device(device)
+    device = usable_device(device)
     segments = [piece for clip in read_manifest(manifest) for piece in cut(clip, segment_duration)]
     if not segments:
         raise ValueError(f"{manifest}: no clips; a recipe in recipes/datasets fills a manifest")
@@ -223,14 +224,6 @@ def _facts(codec: Codec, num_samples: int) -> dict[str, Any]:
         "codebook_size": codec.codebook_size,
         "segment_frames": -(-num_samples // codec.hop_length),
     }
-
-
-def _check_device(device: torch.device | str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {device} cannot be used ({reason}): try cpu") from error
 
 
 def _check(

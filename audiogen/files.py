@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and paths as people give them."""
 
 import os
 import secrets
@@ -6,6 +6,35 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST_SHOWN = 200  # characters of a path in a message
+
+
+def given_path(source: str | Path) -> Path:
+    """Return the path that someone named, with "~" expanded; nothing need be there.
+
+    Raises:
+        ValueError: if ``source`` is no path at all.
+        FileNotFoundError: if it cannot even be looked for: a link to itself, the home of an unknown
+            user, a name too long.
+        PermissionError: if looking is not allowed.
+    """
+    if not isinstance(source, str | os.PathLike) or isinstance(os.fspath(source), bytes):
+        raise ValueError(f"expected a path as text, got {source!r}: give a str or a Path")
+    try:
+        path = Path(source).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileNotFoundError(
+            f"there can be nothing at {str(source)[:LONGEST_SHOWN]!r} ({reason}): correct the "
+            "path, or give another one"
+        ) from error
+    return path
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import torch
 
+from audiogen.device import usable_device
+
 
 def chosen_device(name: str) -> torch.device:
     """Return the device of a name; "auto" is a GPU if there is one.
@@ -12,9 +14,6 @@ def chosen_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name} cannot be used ({reason}): try --device cpu") from error
-    return device
+        return usable_device(name)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from error

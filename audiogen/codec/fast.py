@@ -68,7 +68,7 @@ def accelerated(codec: Codec, fast: Fast | None) -> Codec:
     """Apply a preset, "near" or "fast", or the keywords of `accelerate`; None changes nothing."""
     if fast is None:
         return codec
-    if isinstance(fast, str) and fast not in PRESETS:
+    if fast not in PRESETS if isinstance(fast, str) else not isinstance(fast, Mapping):
         raise ValueError(f"fast must be {' or '.join(PRESETS)}, or None; got {fast!r}")
     options = dict(PRESETS[fast] if isinstance(fast, str) else fast)
     unknown = sorted(options.keys() - {"convolutions", "lstm"})

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audiogen.files import given_path
+
 # "org/name": exactly one slash, no leading dot; such a path on the disk goes first.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w-][\w.-]*")
 OUR_FILES = ["*.json", "*.safetensors", "*.model", "README.md"]  # with a T5 folder, if any
@@ -22,7 +24,7 @@ def resolve(source: str | Path) -> Path:
         FileNotFoundError: if there is neither such a folder nor, for "org/name", such a model
             in the hub or in its cache.
     """
-    path = Path(source).expanduser()
+    path = given_path(source)
     if path.exists():
         return path
     if isinstance(source, str) and HUB_ID.fullmatch(source):
@@ -38,7 +40,7 @@ def resolve_codec(source: str | Path) -> Path:
 
     Of a model in the published layout only the codec is fetched, not the language model.
     """
-    path = Path(source).expanduser()
+    path = given_path(source)
     if path.exists() or not (isinstance(source, str) and HUB_ID.fullmatch(source)):
         return resolve(source)
     from huggingface_hub import errors, hf_hub_download, try_to_load_from_cache

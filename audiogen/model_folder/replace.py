@@ -5,8 +5,10 @@ import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from audiogen.files import given_path
 
 STALE = 24 * 3600  # seconds after which an unfinished copy is taken for the trace of a kill
 
@@ -44,8 +46,9 @@ def replace_folder(target: Path, *, owned: Collection[str]) -> Iterator[Path]:
 def restore_folder(target: Path) -> None:
     """Undo a replacement that was killed between its two renames."""
     target = target.resolve()
-    if not target.exists() and aside(target).is_dir():
-        aside(target).rename(target)
+    with suppress(FileNotFoundError):  # a name that is too long to lie aside
+        if not target.exists() and given_path(aside(target)).is_dir():
+            aside(target).rename(target)
 
 
 def aside(target: Path) -> Path:

@@ -1,12 +1,14 @@
 """Published codecs and training checkpoints of them -> `Codec`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from audiogen.codec.model import Codec
+from audiogen.files import LONGEST_SHOWN, given_path
 from audiogen.model_folder.build import build_part
 from audiogen.model_folder.hub import CODEC_FILE, HUB_ID, LM_FILE, resolve_codec
 from audiogen.model_folder.layout import CheckpointError
@@ -41,7 +43,7 @@ def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
     """
     if weights not in WEIGHTS:
         raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}; got {weights!r}")
-    return _load(Path(path).expanduser(), weights, seen=())
+    return _load(given_path(path), weights, seen=())
 
 
 def released_file(path: Path) -> Path | None:
@@ -109,15 +111,22 @@ def _follow(name: object, file: Path, weights: Weights, *, seen: tuple[Path, ...
             f"{file} stands for the codec {name!r}, which is none of ours: EnCodec models can be "
             "loaded here, published by AudioCraft or by transformers"
         )
-    for path in (Path(name).expanduser(), file.parent / name):
-        if path.exists():
+    for place in (name, file.parent / name):
+        if (path := _existing(place)) is not None:
             return _load(path, weights, seen=seen)
     if not HUB_ID.fullmatch(name):
         raise FileNotFoundError(
-            f"{file} stands for the codec {name!r}, and there is no such file or folder: put it "
-            f"beside {file.name}, or load it directly"
+            f"{file} stands for the codec {name[:LONGEST_SHOWN]!r}, and there is no such file or "
+            f"folder: put it beside {file.name}, or load it directly"
         )
     return _load(resolve_codec(name), weights, seen=seen)
+
+
+def _existing(place: str | Path) -> Path | None:
+    with suppress(FileNotFoundError):  # where nothing can be, nothing is
+        path = given_path(place)
+        return path if path.exists() else None
+    return None
 
 
 def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> dict[str, Tensor]:

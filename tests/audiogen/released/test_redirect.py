@@ -75,14 +75,10 @@ def encodec(tmp_path):
 def test_to_a_model_of_transformers(redirect, encodec, monkeypatch):
     """A folder, or an id of the hub."""
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def nothing(*_):
-        raise LocalEntryNotFoundError("offline")
 
     expected = load_codec(encodec).fingerprint()
     assert load_released(redirect("encodec")).fingerprint() == expected
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nothing)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(encodec))
     assert load_released(redirect("someone/encodec_24khz")).fingerprint() == expected
 
@@ -125,6 +121,7 @@ def test_a_published_codec_of_the_hub(publish, monkeypatch):
     import huggingface_hub
 
     path, asked = publish(name="compression_state_dict.bin"), []
+    monkeypatch.setattr(huggingface_hub, "file_exists", lambda _, name: name == hub.CODEC_FILE)
     monkeypatch.setattr(
         huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or str(path)
     )
@@ -138,3 +135,34 @@ def test_a_whole_model_is_not_loaded_from_the_codec_alone(publish, tmp_path):
     publish(name="compression_state_dict.bin")
     with pytest.raises(CheckpointError, match=r"reads the codec only, by Codec\.from_pretrained"):
         load_model(tmp_path)
+
+
+IMPOSSIBLE = ["~nosuchuser/x", "x" * 300, "x" * 251, "x" * 5000, "a" * 300 + "/x", "a\0b"]
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
+@pytest.mark.parametrize("kind", ["path", "redirect"])
+def test_names_at_which_nothing_can_be(redirect, name, kind):
+    """Neither the system nor the home of a user knows them; whoever asks learns what to do."""
+    source = redirect(name) if kind == "redirect" else name
+    for load in (load_released, load_codec):
+        with pytest.raises(FileNotFoundError, match=r"there|put it|give") as caught:
+            load(source)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_link_to_itself(redirect, tmp_path):
+    link = tmp_path / "link.bin"
+    link.symlink_to(link.name)
+    for load in (load_released, load_codec, load_model):
+        with pytest.raises(FileNotFoundError, match=r"nothing at '.*link.bin'.*give another"):
+            load(link)
+    with pytest.raises(FileNotFoundError, match=r"stands for the codec 'link.bin', and there is"):
+        load_codec(redirect(link.name))
+
+
+@pytest.mark.parametrize("source", [None, 3, b"codec.bin", ["codec.bin"]])
+def test_sources_that_are_no_path(source):
+    for load in (load_released, load_codec, load_model):
+        with pytest.raises(ValueError, match="expected a path as text, got"):
+            load(source)
