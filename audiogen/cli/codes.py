@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     work = _encoder(args, device) if encoding else _decoder(args, device)
     for folder in {target.parent for _, target in jobs}:
         remove_unfinished(folder)  # of a run that was killed
-    failed = 0
+    failed, notes = 0, {}
     for source, target in jobs:
         try:
             with torch.no_grad():
-                note = work(source, target)
+                notes[source] = work(source, target)
         except (ValueError, FileNotFoundError) as error:
             if len(jobs) == 1:
                 raise
@@ -44,11 +44,20 @@ def run(args: argparse.Namespace) -> int:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         else:
             print(target, flush=True)
-            if note:
-                print(f"{source}: {note}", file=sys.stderr)
+    _tell(notes, len(jobs))
     if failed:
         raise ValueError(f"{failed} of {len(jobs)} files are not done: the lines above say why")
     return 0
+
+
+def _tell(notes: Mapping[Path, str], files: int) -> None:
+    """Say on one line of stderr what was done to how many of the files, if anything was."""
+    counts = Counter(note for note in notes.values() if note)
+    parts = [f"{count} of {files} files: {note}" for note, count in counts.most_common()]
+    if parts and files == 1:
+        parts = [f"{source}: {note}" for source, note in notes.items()]
+    if parts:
+        print("; ".join(parts), file=sys.stderr)
 
 
 def _jobs(

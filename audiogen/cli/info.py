@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from audiogen.checkpoint import find_codec, is_ours, load_codec
 from audiogen.cli.codes_file import open_codes
 from audiogen.model_folder.card import describe_part
+from audiogen.model_folder.hub import LM_FILE
 from audiogen.model_folder.layout import check_files, model_hash, read_config
 from audiogen.released.archive import is_archive
 from audiogen.released.describe import describe
@@ -58,6 +59,8 @@ def _released_facts(path: Path, *, verify: bool) -> dict[str, object]:
         dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.tensors.values()})
         values = sum(t.numel() for t in found.tensors.values())
         facts["tensors"] = f"{len(found.tensors)} of {values:,} values of {'/'.join(dtypes)}"
+    if found.codec is not None and path.is_dir() and (path / LM_FILE).is_file():
+        facts["language model"] = f"{LM_FILE} lies beside the codec and is not read yet"
     if verify:
         facts["codec hash"] = load_codec(path).fingerprint()
         facts["verified"] = "every tensor is there, whole and in its place"
@@ -66,7 +69,11 @@ def _released_facts(path: Path, *, verify: bool) -> dict[str, object]:
 
 def _codes_facts(path: Path) -> dict[str, object]:
     codes = open_codes(path)
-    return {"path": path, "codes": list(codes.shape), **codes.metadata}
+    facts = {"path": path, "codes": list(codes.shape), **codes.metadata}
+    rate = codes.metadata.get("sample_rate", "")
+    if rate.isdecimal() and int(rate) > 0:
+        facts["samples"] = f"{codes.samples} ({codes.samples / int(rate):.4g} s)"
+    return facts
 
 
 def _model_facts(folder: Path, config: Mapping[str, Any]) -> dict[str, object]:

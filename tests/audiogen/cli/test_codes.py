@@ -126,6 +126,27 @@ def test_several_files(capsys, saved, sound, tmp_path):
     assert run(capsys, "encode", other, "--model", saved, "--out", codes)[1] == f"{made[1]}\n"
 
 
+def test_what_was_done_to_several_files_is_one_line(capsys, saved, sound, tmp_path):
+    names = {"a": (1, 8000), "b": (1, 8000), "c": (2, 16000)}
+    for name, (channels, rate) in names.items():
+        write_audio(tmp_path / f"{name}.wav", torch.zeros(channels, 500), rate)
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    sources = [sound, *(tmp_path / f"{name}.wav" for name in names)]
+    argv = ["encode", *sources, "--model", saved, "--out", tmp_path / "codes"]
+    resampled = "2 of {} files: resampled from 8000 Hz to 16000 Hz"
+    mixed = "1 of {} files: 2 channel(s) mixed to 1"
+    assert main([str(word) for word in argv]) == 0
+    assert capsys.readouterr().err == f"{resampled}; {mixed}\n".format(4, 4)
+    assert main([str(word) for word in ["encode", bad, *argv[1:]]]) == 2
+    error, changes, last = capsys.readouterr().err.splitlines()
+    assert "bad.wav" in error
+    assert changes == f"{resampled}; {mixed}".format(5, 5)
+    assert "1 of 5 files" in last
+    assert main([str(word) for word in [*argv[:2], *argv[5:]]]) == 0
+    assert capsys.readouterr().err == ""  # nothing was done to it
+
+
 def test_one_bad_file_of_several(capsys, saved, sound, tmp_path):
     bad, codes = tmp_path / "bad.wav", tmp_path / "codes"
     bad.write_text("no sound")

@@ -65,7 +65,10 @@ def test_codes(info, capsys, saved, tmp_path):
     code, facts = info(codes)
     assert code == 0
     assert facts["codes"] == "[1, 3, 32]"
-    assert facts["samples"] == "1000"
+    assert facts["samples"] == "1000 (0.0625 s)"
+    head = codes.read_bytes()
+    codes.write_bytes(head.replace(b'"sample_rate": "16000"', b'"sample_rate": "none?"'))
+    assert info(codes)[1]["samples"] == "1000"  # what is odd is shown as it is
 
 
 def test_a_published_codec(info, model, tmp_path):
@@ -80,7 +83,11 @@ def test_a_published_codec(info, model, tmp_path):
         values = sum(v.numel() for v in torch.load(path)["best_state"].values())
         assert facts["tensors"].endswith(f" of {values:,} values of float32")
         assert facts["codec hash"] == model.codec.fingerprint()
+        assert "language model" not in facts
     assert "codec hash" not in info(path)[1]
+    (path.parent / "state_dict.bin").write_bytes(b"weights")
+    said = "state_dict.bin lies beside the codec and is not read yet"
+    assert info(path.parent)[1]["language model"] == said
 
 
 def test_other_published_files(info, model, tmp_path):
