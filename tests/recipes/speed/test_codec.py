@@ -42,6 +42,7 @@ def test_training_smoke(tmp_path):
 
 def test_smoke_is_short_without_further_words(monkeypatch, tmp_path):
     weighed = []
+    monkeypatch.setattr(program, "machine_rates", lambda **_: {})
     monkeypatch.setattr(program, "peak_of", lambda work, way, **_: weighed.append((work, way)))
     monkeypatch.setattr(
         program, "measure_coding", lambda *_: {"ways": {"baseline": {}, "fast": {}}}
