@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiogen.codec.checks import check_decoded
+from audiogen.codec.checks import SHOWN, check_decoded, check_tensor
 from audiogen.codec.model import Codec
 from audiogen.codec.stream_layers import Chain, decoder_stream, encoder_stream
 
@@ -78,10 +78,12 @@ def _check_scale(scale: Tensor | None, *, renormalize: bool) -> None:
         return
     if not renormalize:
         raise ValueError("this codec knows no scale (renormalize=False): leave it out")
-    if scale.ndim != 2 or scale.shape[1] != 1 or not (scale.isfinite() & (scale > 0)).all():
+    check_tensor(scale, what="scales float [B, 1]")
+    shaped = scale.ndim == 2 and scale.shape[1] == 1 and scale.is_floating_point()
+    if not shaped or not (scale.isfinite() & (scale > 0)).all():
         raise ValueError(
             f"scale must be float [B, 1], finite and above 0, as codec.encode gives it; got "
-            f"{scale.tolist()}"
+            f"{scale.dtype} of shape {list(scale.shape)}: {scale.flatten()[:SHOWN].tolist()}"
         )
 
 
@@ -255,13 +257,35 @@ def measure_scale(waveform: Iterable[Tensor]) -> Tensor:
     """Return the scale float32 [B, 1] by which a codec with renormalize=True divides a waveform.
 
     That of ``codec.encode`` up to rounding, from the pieces float [B, C, t] of the waveform.
+
+    Raises:
+        ValueError: for pieces of other kinds or of several shapes, for samples that are not
+            finite, and for no samples at all.
     """
     squares: Tensor | None = None
     count = 0
     for part in waveform:
-        energy = part.mean(dim=1).double().square().sum(dim=-1, keepdim=True)
+        _check_piece(part, None if squares is None else len(squares))
+        wide = part.to(torch.promote_types(part.dtype, torch.float32))
+        energy = wide.mean(dim=1).double().square().sum(dim=-1, keepdim=True)
         squares = energy if squares is None else squares + energy
         count += part.shape[-1]
     if squares is None or count == 0:
         raise ValueError("there is no sample to measure the loudness of")
+    if not squares.isfinite().all():
+        item = int((~squares.isfinite()).nonzero()[0, 0])
+        raise ValueError(
+            f"item {item} has samples that are NaN, infinite or too large to square: repair this "
+            "sound or leave it out"
+        )
     return ((squares / count).sqrt() + 1e-8).float()
+
+
+def _check_piece(piece: Tensor, batch: int | None) -> None:
+    """Raise ValueError for a piece that has no loudness, or not as many items as those before."""
+    check_tensor(piece, what="samples float [B, C, t]")
+    shape = list(piece.shape)
+    if piece.ndim != 3 or 0 in shape[:2] or not piece.is_floating_point():
+        raise ValueError(f"expected pieces float [B, C, t], got {piece.dtype} of shape {shape}")
+    if batch not in (None, shape[0]):
+        raise ValueError(f"pieces began with {batch} item(s), and one has shape {shape}")
