@@ -6,16 +6,19 @@ import torch
 from torch import Tensor
 
 PRECISIONS = ("32-true", "bf16-mixed")
+SHORT = {"None": "32-true", "32": "32-true", "bf16": "bf16-mixed"}  # other words of Lightning's
 
 
 def check_precision(precision: str) -> None:
     """Refuse modes in which codebooks, spectra or losses would not be float32.
 
+    To be asked of the configured word: on a CPU Lightning makes "bf16-mixed" of "16-mixed".
+
     Raises:
         ValueError: float16 would need a scaler around two optimizers, "bf16-true" and "64-true"
             change the parameters themselves.
     """
-    if precision not in PRECISIONS:
+    if SHORT.get(precision, precision) not in PRECISIONS:
         raise ValueError(
             f"a codec is trained with trainer.precision={' or '.join(PRECISIONS)}, got {precision}"
         )

@@ -1,6 +1,7 @@
 """From a configuration to a trained, exported model; started again, it continues or is done."""
 
 import logging
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -60,14 +61,18 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
     import lightning
 
     from audiogen.training.callbacks import WeightAverage
+    from audiogen.training.codec_module import CodecModule
     from audiogen.training.export import export_module
     from audiogen.training.history import HistoryLogger
+    from audiogen.training.precision import check_precision
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     module = instantiate(cfg.module, _convert_="all")
+    if isinstance(module, CodecModule):
+        check_precision(str(cfg.trainer.get("precision")))
     data = instantiate(cfg.data, _convert_="all")
     history = HistoryLogger(run.path)
     trainer = _trainer(cfg, run, history)
@@ -82,9 +87,22 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
                 average = averages[0] if averages else None
                 export_module(module, Path(export_to), average=average, card=card)
             run.finish(metrics, export_to)
+            log.info("%s", _where(run, export_to))
             return metrics
     _fit(cfg, run, trainer, module, data)
     return {}
+
+
+def _where(run: RunFolder, export_to: str | None) -> str:
+    """Say in one line where a finished run and its last checkpoint are, and how to export it."""
+    last = max(run.checkpoints.glob("step-*.ckpt"), default=None)
+    text = f"{run.path} is finished" + (f", its last checkpoint is {last}" if last else "")
+    if export_to:
+        return f"{text}; exported to {export_to}"
+    if last is None:
+        return text
+    command = shlex.join(["python", "scripts/export.py", f"run={run.path}", "out=MODEL_FOLDER"])
+    return f"{text}; to export it: {command}"
 
 
 def _fit(

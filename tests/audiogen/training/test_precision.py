@@ -7,6 +7,7 @@ import torch
 
 from audiogen.codec.balancer import Balancer
 from audiogen.codec.losses import MultiScaleMelLoss
+from audiogen.training.precision import check_precision
 
 from .test_codec_module import WEIGHTS, fit, make_adversarial, make_codec, make_data, make_module
 
@@ -84,6 +85,19 @@ def test_only_convolutions_and_lstms_leave_float32(tmp_path):
     assert {p.dtype for p in module.parameters()} == {full}
     states = trainer.optimizers[0].state.values()
     assert {state[name].dtype for state in states for name in ("exp_avg", "exp_avg_sq")} == {full}
+
+
+@pytest.mark.parametrize("word", ["32-true", "32", "None", "bf16-mixed", "bf16"])
+def test_every_word_for_a_mode_that_works(word):
+    check_precision(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["16-mixed", "16", "16-true", "bf16-true", "64", "transformer-engine"]
+)
+def test_other_words_are_refused(word):
+    with pytest.raises(ValueError, match=f"=32-true or bf16-mixed, got {word}$"):
+        check_precision(word)
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -64,6 +65,21 @@ def test_finished_run_is_skipped_before_the_training_stack_loads(finished: Path)
     assert "is finished; nothing to do" in done.stderr
     assert not {"torch", "lightning"} & set(done.stdout.split("LOADED")[1].split())
     assert before == {path: path.stat().st_mtime_ns for path in run_folder(finished).rglob("*")}
+
+
+def test_the_end_says_where_the_result_is_and_how_to_export_it(scripts: Starter, tmp_path: Path):
+    runs = tmp_path / "my runs"
+    assert start(scripts, runs) == 0, scripts.log.read_text()
+    line, last = last_line(scripts), run_folder(runs) / "checkpoints" / "step-000000004.ckpt"
+    assert last.is_file()
+    assert f"{run_folder(runs)} is finished, its last checkpoint is {last}; to export" in line
+    words = shlex.split(line.partition("to export it: ")[2])
+    assert words[:2] == ["python", "scripts/export.py"]
+    arguments = [word.replace("MODEL_FOLDER", f"{tmp_path}/codec") for word in words[2:]]
+    assert scripts.run("export.py", *arguments) == 0, scripts.log.read_text()
+    assert Codec.from_pretrained(tmp_path / "codec").sample_rate > 0
+    assert start(scripts, runs, f"export_to={tmp_path}/codec") == 0
+    assert last_line(scripts).endswith(f"{last}; exported to {tmp_path}/codec")
 
 
 def test_exported_codec_holds_the_averaged_weights(finished: Path):
@@ -188,6 +204,7 @@ def test_mistakes_while_training_starts_are_one_line(scripts: Starter, tmp_path:
         ("module.gradient_clip=-1", "gradient_clip must be above 0, or null for no limit, got -1"),
         ("codec.decay=2", "module.codec: decay must be in [0, 1), got 2"),
         ("data=sounds_16khz", "manifest.jsonl: cannot be read"),
+        ("trainer.precision=16-mixed", "trainer.precision=32-true or bf16-mixed, got 16-mixed"),
     ],
 )
 def test_a_mistake_leaves_nothing_behind(scripts: Starter, tmp_path: Path, word: str, line: str):
