@@ -43,15 +43,30 @@ def resolve_codec(source: str | Path) -> Path:
     path = given_path(source)
     if path.exists() or not (isinstance(source, str) and HUB_ID.fullmatch(source)):
         return resolve(source)
-    from huggingface_hub import errors, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(source, "codec.safetensors"), str):  # one of ours
         return resolve(source)
     with _hub_errors(source):
-        try:
+        if _is_published(source):
             return Path(hf_hub_download(source, CODEC_FILE))
-        except errors.EntryNotFoundError:  # not in this layout, or not in the cache and no network
-            return _download(source)
+    return _download(source)
+
+
+def _is_published(name: str) -> bool:
+    """Say whether the hub has a codec of the published layout, or the cache of this machine.
+
+    One question: a download that nobody answers asks seven times, for half a minute and aloud.
+    """
+    from huggingface_hub import errors, file_exists, try_to_load_from_cache
+
+    cached = isinstance(try_to_load_from_cache(name, CODEC_FILE), str)
+    try:
+        return file_exists(name, CODEC_FILE) or cached  # also if one is no longer logged in
+    except (ConnectionError, errors.HTTPError) as error:
+        if isinstance(error, errors.HfHubHTTPError) and not cached:
+            raise  # it did answer
+        return cached
 
 
 def _download(name: str) -> Path:
