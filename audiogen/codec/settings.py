@@ -6,13 +6,16 @@ from typing import Any
 
 from audiogen.codec.seanet import Geometry, hop_length
 
+HIGHEST_RATE = 10_000_000  # Hz; what is above is a slip, and no sound file can say it
 FIXED_IN_BOTH_HALVES = ("channels", "dimension")
 
 
 def check_settings(*, sample_rate: int, init: str, causal: bool, renormalize: bool) -> None:
     """Raise ValueError for settings of a codec that no codec can have."""
-    if sample_rate < 1:
-        raise ValueError(f"sample_rate must be a positive number of Hz, got {sample_rate}")
+    if not 1 <= sample_rate <= HIGHEST_RATE:
+        raise ValueError(
+            f"sample_rate must be a positive number of Hz up to {HIGHEST_RATE}, got {sample_rate}"
+        )
     if init not in ("pytorch", "scaled"):
         raise ValueError(f"init must be 'pytorch' or 'scaled', got {init!r}")
     if causal and renormalize:

@@ -45,10 +45,17 @@ def integers(value: Any) -> list[int]:
 
 
 def params(value: Any) -> dict[str, Any] | None:
-    """Take keywords; none at all are None, as `Codec` has them by default."""
-    if value is None or isinstance(value, dict):
-        return value or None
-    raise TypeError("a mapping")
+    """Take keywords; none at all are None, as `Codec` has them by default.
+
+    They are numbers and switches, but for the ``approximate`` of GELU. torch would keep anything
+    else, and fail when it computes.
+    """
+    if value is not None and not isinstance(value, dict):
+        raise TypeError("a mapping")
+    for key, item in (value or {}).items():
+        if not isinstance(item, bool):
+            _ = text(item) if key == "approximate" else number(item)
+    return value or None
 
 
 def activation(value: Any) -> str:

@@ -173,3 +173,26 @@ def test_every_keyword_survives_the_published_configuration(keywords):
     codec = Codec(**small, **keywords)
     tree = write_codec_config(codec)
     assert Codec(**read(tree)).config == codec.config
+
+
+@pytest.mark.parametrize("key", ["activation_params", "norm_params", "decoder"])
+@pytest.mark.parametrize("value", ["x", float("nan"), float("inf"), None, [1.0], {"a": 1}])
+def test_parameters_that_fail_only_when_computing(config, publish, key, value):
+    found = {"final_activation_params": {"alpha": value}} if key == "decoder" else {"alpha": value}
+    tree = config(**{f"seanet__{key}": found})
+    with pytest.raises(CheckpointError, match=rf"has seanet.{key}.* where a number is expected"):
+        load_released(publish(config=tree))
+
+
+def test_parameters_that_are_no_numbers_where_torch_takes_them(config):
+    found = {"approximate": "tanh"}
+    keywords = read(config(seanet__activation="GELU", seanet__activation_params=found))
+    assert keywords["activation_params"] == found
+    keywords = read(config(seanet__activation_params={"alpha": 1, "inplace": True}))
+    assert keywords["activation_params"] == {"alpha": 1, "inplace": True}
+
+
+@pytest.mark.parametrize("rate", [1e24, 10_000_001, 0, -1])
+def test_rates_that_no_sound_has(config, publish, rate):
+    with pytest.raises(CheckpointError, match="sample_rate must be a positive number of Hz up to"):
+        load_released(publish(config=config(encodec__sample_rate=rate)))
