@@ -1,12 +1,14 @@
 """Archives that `torch.save` wrote, read without running what is in them."""
 
 import io
+import logging
 import pickletools
 import re
 import threading
 import warnings
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.stand_ins import STAND_INS
 
+LOG = logging.getLogger(__name__)
 ONE_AT_A_TIME = threading.Lock()  # torch keeps one list of names for all threads
 AGAIN = "copy or download it again"
 HARMLESS = {name for _, name in STAND_INS} | {"collections.OrderedDict", "_codecs.encode"}
@@ -78,6 +81,7 @@ def _check_kind(path: Path) -> bool:
             f"{path} is not a file of torch.save (it begins with {start[:8]!r}): give a "
             "compression_state_dict.bin, a training checkpoint, or a model folder"
         )
+    _warn_unsummed(path)
     return False
 
 
@@ -100,7 +104,20 @@ def _check_sums(path: Path) -> bool:
             f"{path} is damaged: {len(wrong)} of {len(records)} records are not what was written "
             f"({shown}): {AGAIN}"
         )
+    if wrong:
+        _warn_unsummed(path)
     return all(record.compress_type == zipfile.ZIP_STORED for record in records)
+
+
+@lru_cache(maxsize=1 << 10)
+def _warn_unsummed(path: Path) -> None:
+    """Warn once per file."""
+    LOG.warning(
+        "%s holds no check sums (torch before 1.6 wrote none), so damage to its numbers cannot be "
+        "seen. Compare it with its source, then write it anew, with sums: by "
+        "audiogen.released.export_released, or audiogen.checkpoint.save_codec",
+        path,
+    )
 
 
 def _is_whole(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> bool:

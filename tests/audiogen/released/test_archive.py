@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from audiogen.model_folder.layout import CheckpointError
-from audiogen.released import load_released
+from audiogen.released import export_released, load_released
 from audiogen.released.archive import read_archive
 
 
@@ -241,3 +241,24 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.bin")
     with pytest.raises(FileNotFoundError):
         load_released(tmp_path / "pipe.bin")
+
+
+@pytest.mark.parametrize("kind", ["before zip", "unsummed"])
+def test_a_file_without_check_sums_is_named_once(caplog, publish, kind):
+    path = publish()
+    load_released(path)
+    assert not caplog.records
+    package = torch.load(path, weights_only=True)
+    torch.serialization.set_crc32_options(kind != "unsummed")
+    try:
+        torch.save(package, path, _use_new_zipfile_serialization=kind == "unsummed")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    codec = load_released(path)
+    load_released(path)
+    (said,) = caplog.messages
+    assert f"{path} holds no check sums" in said
+    assert "write it anew" in said
+    caplog.clear()
+    load_released(export_released(codec, path.with_name("anew.bin")))
+    assert not caplog.records
