@@ -13,6 +13,7 @@ from pathlib import Path
 
 EXTRAS = {
     "eval": "to score sounds",
+    "visqol": "to score round trips as listeners hear them; builds with a C++ compiler",
     "train": "to train models",
     "dev": "to work on audiogen itself",
 }
