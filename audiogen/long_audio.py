@@ -17,6 +17,28 @@ from audiogen.sndfile import check_promise, decode, open_audio
 BLOCK = 1 << 15  # samples per channel
 
 
+@dataclass(slots=True)
+class Peaks:
+    """Largest magnitudes so far: of the loudest channel of a file, and of what they were mixed to.
+
+    Channels of opposite sign cancel, and a microphone wired the wrong way round gives such.
+    """
+
+    channels: float = 0.0
+    mixed: float = 0.0
+
+    def add(self, channels: Tensor, mixed: Tensor) -> None:
+        """Look at float [C, t] before and after mixing."""
+        if channels.numel():
+            self.channels = max(self.channels, channels.abs().max().item())
+            self.mixed = max(self.mixed, mixed.abs().max().item())
+
+    @property
+    def cancel(self) -> bool:
+        """Whether mixing lost more than 40 dB."""
+        return self.mixed < 0.01 * self.channels
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LongAudio:
     """A file of any length, at another rate and channel count; blocks are read when asked for.
@@ -52,8 +74,11 @@ class LongAudio:
             num_samples=-(-info.frames * up // down),
         )
 
-    def blocks(self, size: int = BLOCK) -> Iterator[Tensor]:
-        """Yield float32 [C, t] in order, t being ``size`` but for the last; may be called again."""
+    def blocks(self, size: int = BLOCK, *, peaks: Peaks | None = None) -> Iterator[Tensor]:
+        """Yield float32 [C, t] in order, t being ``size`` but for the last; may be called again.
+
+        ``peaks`` sees what is read.
+        """
         up, down = rate_ratio(self.info.sample_rate, self.sample_rate)
         with open_audio(self.path) as file:
             kept, start = torch.zeros(self.channels, 0), 0  # own frames from ``start`` on
@@ -62,6 +87,8 @@ class LongAudio:
                 begin, end = input_span(first, last, up=up, down=down, frames=self.info.frames)
                 fresh = decode(file, self.path, start + kept.shape[1], end)
                 mixed = as_channels(fresh, self.channels, self.path)
+                if peaks is not None:
+                    peaks.add(fresh, mixed)
                 kept, start = torch.cat([kept[:, begin - start :], mixed], dim=1), begin
                 offset = first - begin // down * up
                 yield resample(kept, down, up)[:, offset : offset + last - first].contiguous()

@@ -18,7 +18,7 @@ from audiogen.cli.device import chosen_device
 from audiogen.codec.model import Codec
 from audiogen.codec.streaming import can_stream, decode_long, encode_long, measure_scale
 from audiogen.files import remove_unfinished
-from audiogen.long_audio import LongAudio, turned_down_writer
+from audiogen.long_audio import LongAudio, Peaks, turned_down_writer
 
 LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
 CODES = (".safetensors",)
@@ -95,10 +95,11 @@ def _encoder(args: argparse.Namespace, device: torch.device) -> Callable[[Path, 
 
     def encode(source: Path, target: Path) -> str:
         sound = LongAudio.open(source, sample_rate=codec.sample_rate, channels=codec.channels)
+        peaks = Peaks()
 
         def pieces(verb: str) -> Iterator[Tensor]:
             with _bar(f"{verb} {source.name}", sound.num_samples / codec.sample_rate) as bar:
-                for block in sound.blocks():
+                for block in sound.blocks(peaks=peaks):
                     yield block[None].to(device)
                     bar.update(block.shape[1] / codec.sample_rate)
 
@@ -112,6 +113,8 @@ def _encoder(args: argparse.Namespace, device: torch.device) -> Callable[[Path, 
         ) as write:
             for codes in _encoded(codec, pieces("encoding"), scale):
                 write(codes)
+        if peaks.cancel:
+            print(f"warning: {source}: {_silenced(peaks)}", file=sys.stderr)
         return _changes(sound)
 
     return encode
@@ -121,6 +124,13 @@ def _encoded(codec: Codec, pieces: Iterable[Tensor], scale: Tensor | None) -> It
     if can_stream(codec):
         return encode_long(codec, pieces, scale=scale)
     return iter([codec.encode(torch.cat(list(pieces), dim=-1))[0]])
+
+
+def _silenced(peaks: Peaks) -> str:
+    return (
+        f"its channels cancel: they peak at {peaks.channels:.3g}, and mixed to one at "
+        f"{peaks.mixed:.3g}, which is near silence. Turn one channel over, or encode one alone"
+    )
 
 
 def _changes(sound: LongAudio) -> str:
