@@ -79,10 +79,11 @@ def round_trip(codec: Codec, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
         sample_rate=codec.sample_rate,
         channels=codec.channels,
     )[None]
-    codes, scale = codec.encode(original)
-    returned = codec.decode(codes, scale)[..., : original.shape[-1]]
-    if not returned.isfinite().all():
-        raise ValueError(f"{clip.path}: comes back from the codec as NaN or infinite samples")
+    try:
+        codes, scale = codec.encode(original)
+        returned = codec.decode(codes, scale)[..., : original.shape[-1]]
+    except ValueError as error:
+        raise ValueError(f"{clip.path}: {error}") from error
     return original, returned, codes
 
 
