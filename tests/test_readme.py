@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiogen import AudioGen, Codec, TokenLM, read_audio
+from audiogen.released import export_released
 from audiogen.text.hashed import HashedEncoder
 
 ROOT = Path(__file__).parents[1]
@@ -29,15 +30,16 @@ def test_stays_short():
     assert len(README.splitlines()) <= 120
 
 
-def test_example_makes_a_sound(tmp_path):
-    """On a tiny model in the place where the demo leaves its own."""
+def test_examples_make_a_sound_and_its_codes(tmp_path):
+    """On a tiny model in the place where the demo leaves its own, and on its codec as published."""
     size = {"num_codebooks": 2, "codebook_size": 16}
     codec = Codec(num_filters=2, dimension=8, lstm_layers=0, **size)
     lm = TokenLM(text_dim=8, dim=16, num_layers=1, num_heads=2, delays=[0, 1], **size)
     text = HashedEncoder(dim=8, num_buckets=32, max_words=8)
     AudioGen(text=text, lm=lm, codec=codec).save_pretrained(tmp_path / "runs/demo/model")
-    (example,) = code_blocks("python")
-    command = [sys.executable, "-c", example]
+    export_released(codec, tmp_path / "folder/compression_state_dict.bin")
+    ready = "\nassert codes.shape == (1, 2, sound.shape[-1] // 320)"
+    command = [sys.executable, "-c", "\n".join(code_blocks("python")) + ready]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     waveform, rate = read_audio(tmp_path / "dog.wav")
