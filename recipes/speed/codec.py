@@ -34,8 +34,8 @@ WAYS: Mapping[str, Mapping[str, Any] | None] = {
     "near": {"lstm": "bfloat16"},
     "lstm-int8": {"lstm": "int8"},
     "convolutions-bfloat16": {"convolutions": "bfloat16"},
-    "fast": {"convolutions": "bfloat16", "lstm": "bfloat16"},
-    "fast-lstm-int8": {"convolutions": "bfloat16", "lstm": "int8"},
+    "fast": {"convolutions": "bfloat16", "lstm": "int8"},
+    "fast-lstm-bfloat16": {"convolutions": "bfloat16", "lstm": "bfloat16"},
 }
 BATCHES = (1, 4, 8)
 EXPECTED = Path(__file__).with_name("expected.json")

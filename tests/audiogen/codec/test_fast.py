@@ -170,6 +170,13 @@ def test_int8_is_for_the_cpu(codec):
         accelerate(copy.deepcopy(codec).to("meta"), lstm="int8")
 
 
+def test_fast_is_int8_on_a_cpu_and_bfloat16_elsewhere(codec, monkeypatch):
+    monkeypatch.setattr(Codec, "fingerprint", lambda self: "")  # there is nothing to hash on meta
+    elsewhere = accelerated(copy.deepcopy(codec).to("meta"), "fast")
+    assert elsewhere.options == {"convolutions": "bfloat16", "lstm": "bfloat16"}
+    assert accelerated(codec, "fast").options == {"convolutions": "bfloat16", "lstm": "int8"}
+
+
 def test_makes_no_warning(codec):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
