@@ -8,6 +8,7 @@ from typing import Any
 from audiogen.codec.model import Codec
 from audiogen.codec.seanet import ACTIVATIONS
 from audiogen.released.keys import DECODER, RVQ, SEANET, UNSAID, Read, integer, switch
+from audiogen.released.tables import read_mapping, read_some, read_table, read_value
 from audiogen.released.xp_cfg import XpCfg
 
 OURS = "audiogen"  # a key of our own: keywords that the published configuration has no words for
@@ -21,10 +22,12 @@ def read_codec_config(cfg: XpCfg) -> dict[str, Any]:
             that is no SEANet with a residual quantizer.
     """
     _check_kind(cfg)
-    top = {"renormalize": False, **_mapping(cfg, "encodec")}
+    top = {"renormalize": False, **read_mapping(cfg, "encodec")}
     keywords: dict[str, Any] = {
-        "sample_rate": _read(cfg, "encodec.sample_rate", cfg.get("encodec.sample_rate"), integer),
-        "renormalize": _read(cfg, "encodec.renormalize", top["renormalize"], switch),
+        "sample_rate": read_value(
+            cfg, "encodec.sample_rate", cfg.get("encodec.sample_rate"), integer
+        ),
+        "renormalize": read_value(cfg, "encodec.renormalize", top["renormalize"], switch),
         **_read_seanet(cfg),
         **_read_rvq(cfg),
     }
@@ -35,7 +38,7 @@ def read_codec_config(cfg: XpCfg) -> dict[str, Any]:
         )
     if keywords["renormalize"] and keywords["causal"] and not cfg.get("encodec.causal"):
         keywords = causal_inside(keywords)
-    return keywords | (_mapping(cfg, OURS) if cfg.has(OURS) else {})
+    return keywords | (read_mapping(cfg, OURS) if cfg.has(OURS) else {})
 
 
 def causal_inside(keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,18 +66,18 @@ def _check_kind(cfg: XpCfg) -> None:
 
 
 def _read_seanet(cfg: XpCfg) -> dict[str, Any]:
-    tree = _mapping(cfg, "seanet")
+    tree = read_mapping(cfg, "seanet")
     halves = {}
     for half in ("encoder", "decoder"):
-        own = _mapping(cfg, f"seanet.{half}") if tree.pop(half, None) else {}
+        own = read_mapping(cfg, f"seanet.{half}") if tree.pop(half, None) else {}
         halves[half] = own
     tree.setdefault("causal", cfg.get("encodec.causal"))
     _join_equal(tree, halves)
-    shared = _read_table(cfg, "seanet", tree, SEANET, known=DECODER)
+    shared = read_table(cfg, "seanet", tree, SEANET, unsaid=UNSAID, known=DECODER)
     tail = {key: halves["decoder"].pop(key) for key in DECODER if key in halves["decoder"]}
-    shared |= _read_some(cfg, "seanet.decoder", tail, DECODER)
+    shared |= read_some(cfg, "seanet.decoder", tail, DECODER)
     for half, own in halves.items():
-        overrides = _read_some(cfg, f"seanet.{half}", own, SEANET)
+        overrides = read_some(cfg, f"seanet.{half}", own, SEANET)
         shared[f"{half}_overrides"] = overrides or None
     return shared
 
@@ -94,53 +97,11 @@ def _join_equal(tree: dict[str, Any], halves: Mapping[str, dict[str, Any]]) -> N
 
 
 def _read_rvq(cfg: XpCfg) -> dict[str, Any]:
-    tree = _mapping(cfg, "rvq")
+    tree = read_mapping(cfg, "rvq")
     # The regularizer of the entries has no part in what a codec computes, and none in what it
     # learns: entries follow averages, not gradients. It only raises the loss that is reported.
     rest = {key: value for key, value in tree.items() if not key.startswith("orthogonal_reg_")}
-    return {**_read_table(cfg, "rvq", rest, RVQ), "dead_code_unit": "count"}
-
-
-def _mapping(cfg: XpCfg, path: str) -> dict[str, Any]:
-    tree = cfg.get(path)
-    if not isinstance(tree, dict):
-        raise cfg.error(f"has {path} {tree!r} instead of a mapping")
-    return dict(tree)
-
-
-def _read_table(
-    cfg: XpCfg,
-    path: str,
-    tree: Mapping[str, Any],
-    table: Mapping[str, tuple[str, Read]],
-    known: Mapping[str, tuple[str, Read]] | None = None,
-) -> dict[str, Any]:
-    """Read a whole table; what it lacks must be among `UNSAID`."""
-    missing = sorted(table.keys() - tree.keys() - UNSAID.keys())
-    if missing:
-        raise cfg.error(f"lacks {', '.join(f'{path}.{key}' for key in missing)}")
-    unsaid = {key: UNSAID[key] for key in table if key not in tree}
-    return _read_some(cfg, path, {**unsaid, **tree}, {**table, **(known or {})})
-
-
-def _read_some(
-    cfg: XpCfg, path: str, tree: Mapping[str, Any], table: Mapping[str, tuple[str, Read]]
-) -> dict[str, Any]:
-    unknown = sorted(str(key) for key in tree if key not in table)
-    if unknown:
-        raise cfg.error(f"has keys not known here: {', '.join(f'{path}.{key}' for key in unknown)}")
-    return {
-        table[key][0]: _read(cfg, f"{path}.{key}", value, table[key][1])
-        for key, value in tree.items()
-    }
-
-
-def _read(cfg: XpCfg, path: str, value: Any, read: Read) -> Any:
-    try:
-        return read(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        expected = error.args[0] if isinstance(error, TypeError) else "a whole number"
-        raise cfg.error(f"has {path} {value!r} where {expected} is expected") from None
+    return {**read_table(cfg, "rvq", rest, RVQ, unsaid=UNSAID), "dead_code_unit": "count"}
 
 
 def write_codec_config(codec: Codec) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Names of a codec's tensors: ours, the published ones, and those of transformers."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from audiogen.codec.conv import PaddedConv1d, PaddedConvTranspose1d
 from audiogen.codec.model import TRAINING_NOTES, Codec
 from audiogen.model_folder.layout import CheckpointError
+from audiogen.released.strict import check_finite, check_tensors
 
 # How norms name their tensors: torch's parametrizations, and the hooks they came after.
 LEGACY = {
@@ -108,39 +108,9 @@ def load_named(
     """
     given = {legacy_name(name): value for name, value in state.items()}
     own = codec.state_dict()
-    shared = [name for name in names if name in given]
-    wrong = {
-        "missing": sorted(names.keys() - given.keys()),
-        "unexpected": sorted(given.keys() - names.keys()),
-        "mis-shaped": [
-            f"{name} {list(given[name].shape)} instead of {list(own[names[name]].shape)}"
-            for name in shared
-            if given[name].shape != own[names[name]].shape
-        ],
-        "not floating point": [
-            f"{name} {given[name].dtype}" for name in shared if not _is_plain_float(given[name])
-        ],
-    }
-    _raise_if(wrong, source)
+    wanted = {name: own[ours].shape for name, ours in names.items()}
+    check_tensors(given, wanted, source=source, what="codec")
     # Strictness is checked above; the call would refuse the training notes that no file has. It
     # copies from the mapped file to where the codec keeps its tensors, which `own` shares.
-    codec.load_state_dict({names[name]: given[name] for name in shared}, strict=False)
-    _raise_if({"not finite": [k for k in shared if not _is_finite(own[names[k]])]}, source)
-
-
-def _raise_if(wrong: Mapping[str, Iterable[str]], source: Path) -> None:
-    found = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in wrong.items() if keys)
-    if found:
-        raise CheckpointError(
-            f"{source} does not fit the codec that its configuration describes. {found}. "
-            "Was one of them changed by hand, or are they of two models? Get both again"
-        )
-
-
-def _is_plain_float(value: Tensor) -> bool:
-    return value.is_floating_point() and value.layout == torch.strided and not value.is_meta
-
-
-def _is_finite(value: Tensor) -> bool:
-    """Look at the extremes, which NaN and infinity are among; no copy is made."""
-    return value.numel() == 0 or all(bool(end.isfinite()) for end in value.aminmax())
+    codec.load_state_dict({ours: given[name] for name, ours in names.items()}, strict=False)
+    check_finite({name: own[ours] for name, ours in names.items()}, source=source, what="codec")
