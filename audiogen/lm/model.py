@@ -1,25 +1,30 @@
 """TokenLM: K codebooks and a caption -> the distribution of the next code of each codebook."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from audiogen.lm.transformer import Block, TextMask, init_normal, sinusoid
-from audiogen.tokens.patterns import align_logits, build_sequence, check_delays, delay_layout
+from audiogen.lm.head_loss import head_cross_entropy
+from audiogen.lm.loss import IGNORED, mask_targets
+from audiogen.lm.transformer import ACTIVATIONS, Block, TextMask, init_weight, sinusoid
+from audiogen.tokens.layouts import Delay, Parallel, Pattern, make_pattern
+from audiogen.tokens.patterns import align_logits, build_sequence
 
-INITS = ("complete", "reference")
+INITS = (None, "complete", "reference")
+WEIGHT_INITS = ("gaussian", "uniform")
+DEPTH_INITS = ("current", "global", None)
 NOT_KEYWORDS = ("self", "__class__")
 
 
 class TokenLM(nn.Module):
     """Decoder-only transformer over interleaved codes, reading text by cross-attention.
 
-    Blocks are pre-norm and free of biases; positions are sinusoids added to the sum of the K code
-    embeddings. The special token, id ``codebook_size``, stands where a step holds no code; it can
-    be read and is never predicted.
+    Positions are sinusoids added to the sum of the K code embeddings. The special token, id
+    ``codebook_size``, stands where a step holds no code; it can be read and is never predicted.
+    The defaults are what the published models have in common.
 
     Args:
         num_codebooks: K.
@@ -28,14 +33,29 @@ class TokenLM(nn.Module):
         dim: D, width of the residual stream; even, a multiple of ``num_heads``.
         num_layers: number of blocks.
         num_heads: heads of every attention.
-        delays: K shifts of the interleaving pattern, in frames.
+        delays: K shifts of the interleaving, in frames: short for the pattern of the name "delay".
+        pattern: any interleaving, as `audiogen.tokens.layouts.make_pattern` takes it; give either
+            this or ``delays``.
         hidden_scale: width of the MLP, in units of ``dim``.
         dropout: share of every branch dropped in training; drawn from torch's global stream.
         embedding_std: width of the initial code embeddings; None for 1 / sqrt(dim). Small models
             learn faster with about 0.1.
         position_scale: factor on the sinusoids, whose root mean square is 0.7 at scale 1.
-        init: "complete" draws every matrix from the depth-scaled normal; "reference" leaves the
-            attention input projections out of it, as the published training code does.
+        max_period: slowest of the sinusoids, radians per step inverted.
+        norm_first: as in `Block`; without it there is no LayerNorm before the head either.
+        bias_attn: as in `Block`, as are ``bias_ff``, ``layer_scale`` and ``activation``.
+        bias_ff: the MLPs have biases.
+        bias_proj: the head has a bias.
+        layer_scale: first value of a learned factor on what a branch adds; None for no factor.
+        activation: of the MLPs: "gelu", "relu" or "silu".
+        init: "complete" draws every matrix from the depth-scaled distribution; "reference" leaves
+            the attention input projections out of it, as the published training code does; None
+            is "reference" if ``paper_exact``, else "complete".
+        weight_init: that distribution, "gaussian" (cut at three standard deviations) or "uniform".
+        depth_init: what divides its width in block i of n: "current" sqrt(2 (i + 1)), "global"
+            sqrt(2 n), None nothing.
+        paper_exact: learn as the reference does, its mistakes included. Here it selects ``init``;
+            for the rest the training module reads it. What is computed is the same.
 
     Source: MusicGen (arXiv:2306.05284), section 2.
     """
@@ -49,32 +69,62 @@ class TokenLM(nn.Module):
         dim: int,
         num_layers: int,
         num_heads: int,
-        delays: Sequence[int],
-        hidden_scale: int = 4,
+        delays: Sequence[int] | None = None,
+        pattern: Mapping[str, Any] | None = None,
+        hidden_scale: float = 4,
         dropout: float = 0.0,
         embedding_std: float | None = None,
         position_scale: float = 1.0,
-        init: str = "complete",
+        max_period: float = 10_000.0,
+        norm_first: bool = True,
+        bias_attn: bool = False,
+        bias_ff: bool = False,
+        bias_proj: bool = False,
+        layer_scale: float | None = None,
+        activation: str = "gelu",
+        init: str | None = None,
+        weight_init: str = "gaussian",
+        depth_init: str | None = "current",
+        paper_exact: bool = False,
     ) -> None:
         # Nothing but the keywords is local yet; the comprehension's source is this very scope.
         keywords = {name: value for name, value in locals().items() if name not in NOT_KEYWORDS}
         super().__init__()
-        self.config: dict[str, Any] = keywords | {"delays": [int(delay) for delay in delays]}
-        check_delays(delays, num_codebooks)
+        self.pattern = _pattern(num_codebooks, delays=delays, pattern=pattern)
+        self.config: dict[str, Any] = keywords | {
+            "delays": None if delays is None else self.delays,
+            "pattern": None if pattern is None else self.pattern.options,
+        }
         _check_shape(codebook_size=codebook_size, dim=dim, num_heads=num_heads, layers=num_layers)
-        if init not in INITS:
-            raise ValueError(f"init must be one of {INITS}, got {init!r}")
+        _check_choices(
+            init=(init, INITS),
+            weight_init=(weight_init, WEIGHT_INITS),
+            depth_init=(depth_init, DEPTH_INITS),
+            activation=(activation, tuple(ACTIVATIONS)),
+        )
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
         self.dim, self.num_heads = dim, num_heads
-        self.delays: list[int] = self.config["delays"]
         self.special_token = codebook_size
-        self.position_scale = position_scale
+        self.position_scale, self.max_period = position_scale, max_period
+        self.paper_exact = paper_exact
         self.text_projection = nn.Linear(text_dim, dim)
         self.embedding = nn.Embedding(num_codebooks * (codebook_size + 1), dim)
-        layer = {"dim": dim, "num_heads": num_heads, "hidden_scale": hidden_scale}
-        self.blocks = nn.ModuleList(Block(**layer, dropout=dropout) for _ in range(num_layers))
-        self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, num_codebooks * codebook_size, bias=False)
+        self.blocks = nn.ModuleList(
+            Block(
+                dim=dim,
+                num_heads=num_heads,
+                hidden_scale=hidden_scale,
+                dropout=dropout,
+                norm_first=norm_first,
+                bias_attn=bias_attn,
+                bias_ff=bias_ff,
+                layer_scale=layer_scale,
+                activation=activation,
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(dim) if norm_first else nn.Identity()
+        self.head = nn.Linear(dim, num_codebooks * codebook_size, bias=bias_proj)
         offsets = torch.arange(num_codebooks)[:, None] * (codebook_size + 1)
         self.offsets: Tensor
         self.register_buffer("offsets", offsets, persistent=False)
@@ -84,19 +134,34 @@ class TokenLM(nn.Module):
         """Draw all weights but the text projection's anew; LayerNorms stay as they are.
 
         Normals are cut at three standard deviations of 1 / sqrt(fan in), in block ``i`` divided by
-        sqrt(2 (i + 1)); embeddings count ``dim`` as their fan in.
+        sqrt(2 (i + 1)); embeddings count ``dim`` as their fan in. Biases are zero.
         """
-        std = 1 / math.sqrt(self.dim)
-        embedding_std = self.config["embedding_std"]
-        init_normal(
-            self.embedding.weight,
-            std=std if embedding_std is None else embedding_std,
-            generator=generator,
+        config = self.config
+        draw = {"kind": config["weight_init"], "generator": generator}
+        std, embedding_std = 1 / math.sqrt(self.dim), config["embedding_std"]
+        init_weight(
+            self.embedding.weight, std=std if embedding_std is None else embedding_std, **draw
         )
-        init_normal(self.head.weight, std=std, generator=generator)
-        for depth, block in enumerate(self.layers):
-            in_proj = self.config["init"] == "complete"
-            block.reset_parameters(depth, in_proj=in_proj, generator=generator)
+        init_weight(self.head.weight, std=std, **draw)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+        init = config["init"] or ("reference" if self.paper_exact else "complete")
+        for i, block in enumerate(self.layers):
+            depths = {"current": i + 1, "global": len(self.blocks), None: 0.5}
+            scale = 1 / math.sqrt(2 * depths[config["depth_init"]])
+            block.reset_parameters(scale, in_proj=init == "complete", **draw)
+
+    @property
+    def delays(self) -> list[int]:
+        """The shift of each codebook, in frames, where the interleaving is nothing but shifts."""
+        if isinstance(self.pattern, Delay) and not self.pattern.flatten_first:
+            return list(self.pattern.delays or ())
+        if isinstance(self.pattern, Parallel):
+            return [0] * self.num_codebooks
+        raise ValueError(
+            f"the pattern {self.pattern.options['name']} is not a matter of delays: read its "
+            f"layout (lm.pattern.layout)"
+        )
 
     @property
     def layers(self) -> list[Block]:
@@ -112,7 +177,14 @@ class TokenLM(nn.Module):
         weight = self.text_projection.weight
         return self.text_projection(states.to(weight.dtype)).where(mask[..., None], 0)
 
-    def forward(self, sequence: Tensor, text: Tensor, text_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        sequence: Tensor,
+        text: Tensor,
+        text_mask: Tensor | None = None,
+        *,
+        targets: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Predict the step that follows each step.
 
         Args:
@@ -121,15 +193,20 @@ class TokenLM(nn.Module):
             text_mask: bool [B, L], true where text may be attended to; a row without any
                 contributes exactly zero. None attends to every position, zero padding included,
                 which is what the published models were trained with.
+            targets: int64 [B, K, S], what to predict, see `head_cross_entropy`. Given, the losses
+                are returned and the logits never held.
 
         Returns:
-            float [B, K, S, N] logits.
+            float [B, K, S, N] logits, or the losses of `head_cross_entropy`.
         """
         mask = TextMask.of(text_mask)
         x = self.embed(sequence)
         for block in self.layers:
-            x = block(x, block.cross_attention.memory(text), mask)
-        return self.to_logits(x)
+            x = block(x, text, mask)
+        if targets is None:
+            return self.to_logits(x)
+        # Here, not behind: sharding gathers a module's own parameters while it is being called.
+        return head_cross_entropy(self.norm(x), self.head.weight, targets, bias=self.head.bias)
 
     def predict(
         self, codes: Tensor, states: Tensor, mask: Tensor | None = None, *, complete: bool = False
@@ -140,19 +217,54 @@ class TokenLM(nn.Module):
             codes: int64 [B, K, T] in [0, N]; the special token N hides a code.
             states: float [B, L, D], projected (`project_text`).
             mask: bool [B, L] or None, as the ``text_mask`` of `forward`.
-            complete: also read the steps behind the first T, so that delayed codebooks get their
-                last frames predicted. The default reads T steps, as the reference trains.
+            complete: read every step, so that delayed codebooks get their last frames predicted.
+                The default leaves out as many as the longest delay, as the reference trains.
 
         Returns:
             logits: float [B, K, T, N]; NaN where invalid.
-            valid: bool [B, K, T]; codebook ``k`` lacks its last ``delays[k]`` frames, and all of
-                them when T is not longer, unless ``complete``.
+            valid: bool [B, K, T]; a codebook of delay d lacks its last d frames, and all of them
+                when T is not longer, unless ``complete``.
         """
-        layout = delay_layout(self.delays, codes.shape[-1])
-        num_steps = layout.shape[1] - 1 if complete else codes.shape[-1]
+        layout, num_steps = self._layout(codes.shape[-1], complete=complete)
         sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
         logits, valid = align_logits(self(sequence, states, mask), layout)
         return logits, valid.expand(codes.shape)
+
+    def losses(
+        self,
+        codes: Tensor,
+        states: Tensor,
+        mask: Tensor | None = None,
+        *,
+        code_mask: Tensor | None = None,
+        complete: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy of what `predict` predicts, in less time and memory.
+
+        The targets are brought to the steps that predict them: no logits are moved, or held.
+
+        Args:
+            codes: as in `predict`.
+            states: as in `predict`.
+            mask: as in `predict`.
+            code_mask: bool [B, K, T] or [B, T], true where a code is a target; None everywhere.
+            complete: as in `predict`.
+
+        Returns:
+            loss: float [], the mean over codebooks in nats per code, to be minimized.
+            losses: float [K], without gradient; NaN for a codebook without a target.
+        """
+        layout, num_steps = self._layout(codes.shape[-1], complete=complete)
+        sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
+        targets = mask_targets(codes, code_mask)
+        targets = build_sequence(targets, layout[:, 1 : num_steps + 1], fill=IGNORED)
+        return self(sequence, states, mask, targets=targets)
+
+    def _layout(self, num_frames: int, *, complete: bool) -> tuple[Tensor, int]:
+        """Return the layout of T frames, and how many of its steps are read to predict them."""
+        layout = self.pattern.layout(num_frames)
+        num_steps = layout.shape[1] if complete else self.pattern.count_valid_steps(num_frames)
+        return layout, num_steps - 1  # nothing is predicted behind the last
 
     def embed(self, sequence: Tensor, *, start: int = 0) -> Tensor:
         """Sum the code embeddings of int64 [B, K, S], the first at step ``start``; add positions.
@@ -167,7 +279,8 @@ class TokenLM(nn.Module):
             )
         x = self.embedding(sequence + self.offsets).sum(dim=1)
         positions = torch.arange(start, start + sequence.shape[-1], device=x.device)
-        return x + (self.position_scale * sinusoid(positions, self.dim)).to(x.dtype)
+        waves = sinusoid(positions, self.dim, max_period=self.max_period)
+        return x + (self.position_scale * waves).to(x.dtype)
 
     def to_logits(self, x: Tensor) -> Tensor:
         """Map the residual stream [B, S, D] to logits [B, K, S, N]."""
@@ -186,3 +299,21 @@ def _check_shape(*, codebook_size: int, dim: int, num_heads: int, layers: int) -
             f"dim must be even, at least 4 and a multiple of num_heads, got dim={dim} and "
             f"num_heads={num_heads}: change one of them"
         )
+
+
+def _check_choices(**choices: tuple[str | None, tuple[str | None, ...]]) -> None:
+    for name, (value, known) in choices.items():
+        if value not in known:
+            raise ValueError(f"{name} must be one of {known}, got {value!r}")
+
+
+def _pattern(
+    num_codebooks: int, *, delays: Sequence[int] | None, pattern: Mapping[str, Any] | None
+) -> Pattern:
+    if (delays is None) == (pattern is None):
+        raise ValueError(
+            f"expected either delays or a pattern, got delays={delays} and pattern={pattern}: "
+            f"the pattern of delays is {{'name': 'delay', 'delays': [...]}}"
+        )
+    options = {"name": "delay", "delays": delays} if pattern is None else pattern
+    return make_pattern(options, num_codebooks=num_codebooks)

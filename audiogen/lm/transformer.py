@@ -1,11 +1,18 @@
 """Decoder blocks with cross-attention to text, their initialization, and their KV cache."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,  # the exact one, by the error function
+    "relu": F.relu,
+    "silu": F.silu,
+}
 
 
 def sinusoid(positions: Tensor, dim: int, *, max_period: float = 10_000.0) -> Tensor:
@@ -27,14 +34,14 @@ def sinusoid(positions: Tensor, dim: int, *, max_period: float = 10_000.0) -> Te
 
 @dataclass
 class TextMask:
-    """Which text positions each row attends to; a row without any gets exactly zero.
+    """Which text positions each row attends to; a row without any hears `silence`.
 
     The softmax of an empty set is NaN on some attention backends and zero on others, so an empty
     row attends everywhere and its result is discarded.
     """
 
     attend: Tensor  # bool [B, 1, 1, L], true somewhere in every row
-    present: Tensor  # bool [B, 1, 1], false for a row that must contribute nothing
+    present: Tensor  # bool [B, 1, 1], false for a row without text
 
     @classmethod
     def of(cls, mask: Tensor | None) -> "TextMask | None":
@@ -69,16 +76,17 @@ class KeyValueCache:
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases; queries, keys and values share one projection.
+    """Multi-head attention; queries, keys and values share one projection.
 
-    ``in_proj.weight`` is [3 D, D]: rows of the queries, then the keys, then the values.
+    ``in_proj.weight`` is [3 D, D]: rows of the queries, then the keys, then the values; so is its
+    bias, if there are biases.
     """
 
-    def __init__(self, *, dim: int, num_heads: int) -> None:
+    def __init__(self, *, dim: int, num_heads: int, bias: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.in_proj = nn.Linear(dim, 3 * dim, bias=False)
-        self.out_proj = nn.Linear(dim, dim, bias=False)
+        self.in_proj = nn.Linear(dim, 3 * dim, bias=bias)
+        self.out_proj = nn.Linear(dim, dim, bias=bias)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """Reshape [B, S, D] to [B, H, S, D / H]."""
@@ -118,77 +126,167 @@ class CrossAttention(Attention):
 
     def memory(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Project text [B, L, D] to keys and values [B, H, L, D / H], fixed for a caption."""
-        dim = text.shape[-1]
-        keys, values = F.linear(text, self.in_proj.weight[dim:]).chunk(2, -1)
+        keys, values = self._project(text, slice(text.shape[-1], None)).chunk(2, -1)
         return self.split_heads(keys), self.split_heads(values)
 
+    def silence(self) -> Tensor | None:
+        """Return what a text of zeros, of any length, contributes: float [D], None for nothing."""
+        bias = self.in_proj.bias
+        return None if bias is None else self.out_proj(bias.chunk(3)[2])
+
     def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: TextMask | None) -> Tensor:
-        """Map float [B, S, D] to [B, S, D]; exactly zero for a row whose text is all masked."""
-        dim = x.shape[-1]
+        """Map float [B, S, D] to [B, S, D]; `silence` for a row whose text is all masked.
+
+        Without biases that is exactly zero.
+        """
         keys, values = memory
-        queries = self.split_heads(F.linear(x, self.in_proj.weight[:dim])).to(keys.dtype)
+        queries = self.split_heads(self._project(x, slice(x.shape[-1]))).to(keys.dtype)
         attended = F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=None if mask is None else mask.attend
         )
         output = self.merge_heads(attended.to(x.dtype))
-        return output if mask is None else output.where(mask.present, 0)
+        if mask is None:
+            return output
+        silence = self.silence()
+        return output.where(mask.present, 0 if silence is None else silence)
+
+    def _project(self, x: Tensor, rows: slice) -> Tensor:
+        bias = self.in_proj.bias
+        return F.linear(x, self.in_proj.weight[rows], None if bias is None else bias[rows])
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on what a branch adds."""
+
+    def __init__(self, *, dim: int, start: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((dim,), float(start)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale float [..., D]."""
+        return self.scale.to(x.dtype) * x
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention and MLP, each behind its LayerNorm and added to its input."""
+    """Self-attention, cross-attention and MLP, each with a LayerNorm and added to its input.
 
-    def __init__(self, *, dim: int, num_heads: int, hidden_scale: int, dropout: float) -> None:
+    Args:
+        dim: D.
+        num_heads: heads of both attentions.
+        hidden_scale: width of the MLP, in units of ``dim``.
+        dropout: share of every branch dropped in training.
+        norm_first: normalize what a branch reads. False normalizes the sums instead, and then the
+            cross-attention reads the block's input, as the reference does.
+        bias_attn: both attentions have biases.
+        bias_ff: the MLP has biases.
+        layer_scale: first value of a learned factor on what a branch adds; None for no factor.
+        activation: of the MLP, a name of `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_heads: int,
+        hidden_scale: float,
+        dropout: float,
+        norm_first: bool = True,
+        bias_attn: bool = False,
+        bias_ff: bool = False,
+        layer_scale: float | None = None,
+        activation: str = "gelu",
+    ) -> None:
         super().__init__()
+        hidden = int(hidden_scale * dim)
+        self.norm_first = norm_first
+        self.activation = ACTIVATIONS[activation]
         self.norm_self = nn.LayerNorm(dim)
-        self.self_attention = SelfAttention(dim=dim, num_heads=num_heads)
+        self.self_attention = SelfAttention(dim=dim, num_heads=num_heads, bias=bias_attn)
         self.norm_cross = nn.LayerNorm(dim)
-        self.cross_attention = CrossAttention(dim=dim, num_heads=num_heads)
+        self.cross_attention = CrossAttention(dim=dim, num_heads=num_heads, bias=bias_attn)
         self.norm_mlp = nn.LayerNorm(dim)
-        self.mlp_in = nn.Linear(dim, hidden_scale * dim, bias=False)
-        self.mlp_out = nn.Linear(hidden_scale * dim, dim, bias=False)
+        self.mlp_in = nn.Linear(dim, hidden, bias=bias_ff)
+        self.mlp_out = nn.Linear(hidden, dim, bias=bias_ff)
         self.dropout = nn.Dropout(dropout)
+        self.scale_self, self.scale_cross, self.scale_mlp = (
+            nn.Identity() if layer_scale is None else LayerScale(dim=dim, start=layer_scale)
+            for _ in range(3)
+        )
 
     def forward(
         self,
         x: Tensor,
-        memory: tuple[Tensor, Tensor],
+        memory: tuple[Tensor, Tensor] | Tensor,
         mask: TextMask | None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Map float [B, S, D] to [B, S, D].
 
-        ``memory`` may hold fewer rows than ``x``: the rows behind them have no caption, and as
-        nothing here has a bias, having none adds exactly zero to them.
+        ``memory`` is what `CrossAttention.memory` gave, or the text it is to be made of, and may
+        hold fewer rows than ``x``: the rows behind them have no caption.
         """
-        x = x + self.dropout(self.self_attention(self.norm_self(x), cache))
-        captioned = x[: len(memory[0])]
-        heard = self.dropout(self.cross_attention(self.norm_cross(captioned), memory, mask))
-        x = x + F.pad(heard, (0, 0, 0, 0, 0, len(x) - len(captioned)))
-        hidden = self.dropout(F.gelu(self.mlp_in(self.norm_mlp(x))))
-        return x + self.dropout(self.mlp_out(hidden))
+        if isinstance(memory, Tensor):
+            memory = self.cross_attention.memory(memory)
+        if self.norm_first:
+            x = x + self._attend(self.norm_self(x), cache)
+            x = x + self._hear(self.norm_cross(x[: len(memory[0])]), memory, mask, rows=len(x))
+            return x + self._think(self.norm_mlp(x))
+        heard = self._hear(x[: len(memory[0])], memory, mask, rows=len(x))
+        x = self.norm_self(x + self._attend(x, cache))
+        x = self.norm_cross(x + heard)
+        return self.norm_mlp(x + self._think(x))
+
+    def _attend(self, x: Tensor, cache: KeyValueCache | None) -> Tensor:
+        return self.scale_self(self.dropout(self.self_attention(x, cache)))
+
+    def _hear(
+        self, x: Tensor, memory: tuple[Tensor, Tensor], mask: TextMask | None, *, rows: int
+    ) -> Tensor:
+        """Return float [rows, S, D]: what the captioned rows hear, and silence behind them."""
+        heard = self.dropout(self.cross_attention(x, memory, mask))
+        missing = rows - len(x)
+        silence = self.cross_attention.silence() if missing else None
+        if silence is not None:
+            heard = torch.cat([heard, silence.to(x.dtype).expand(missing, *x.shape[1:])])
+        elif missing:
+            heard = F.pad(heard, (0, 0, 0, 0, 0, missing))
+        return self.scale_cross(heard)
+
+    def _think(self, x: Tensor) -> Tensor:
+        hidden = self.dropout(self.activation(self.mlp_in(x)))
+        return self.scale_mlp(self.dropout(self.mlp_out(hidden)))
 
     @torch.no_grad()
     def reset_parameters(
-        self, depth: int, *, in_proj: bool, generator: torch.Generator | None
+        self, scale: float, *, in_proj: bool, kind: str, generator: torch.Generator | None
     ) -> None:
-        """Draw every matrix anew, narrower the deeper the block.
+        """Draw every matrix anew, of standard deviation scale / sqrt(fan in); biases are zero.
 
         Args:
-            depth: 0 for the first block; its residual stream is the sum of 2 (depth + 1) parts.
+            scale: see above.
             in_proj: false leaves the attention inputs at U(+-1 / sqrt(D)), as the reference does.
+            kind: "gaussian" or "uniform", as in `init_weight`.
             generator: the source of randomness; None for the global one.
         """
         for name, linear in self.named_modules():
             if not isinstance(linear, nn.Linear):
                 continue
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
             if in_proj or not name.endswith("in_proj"):
-                std = 1 / math.sqrt(2 * (depth + 1) * linear.in_features)
-                init_normal(linear.weight, std=std, generator=generator)
+                std = scale / math.sqrt(linear.in_features)
+                init_weight(linear.weight, std=std, kind=kind, generator=generator)
             else:
                 bound = 1 / math.sqrt(linear.in_features)
                 nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
 
 
-def init_normal(weight: Tensor, *, std: float, generator: torch.Generator | None) -> None:
-    """Fill with a normal distribution cut at three standard deviations."""
-    nn.init.trunc_normal_(weight, std=std, a=-3 * std, b=3 * std, generator=generator)
+def init_weight(
+    weight: Tensor, *, std: float, kind: str = "gaussian", generator: torch.Generator | None
+) -> None:
+    """Fill with a normal distribution cut at three deviations, or with U(+-sqrt(3) std)."""
+    if kind == "uniform":
+        bound = math.sqrt(3) * std
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
+    else:
+        nn.init.trunc_normal_(weight, std=std, a=-3 * std, b=3 * std, generator=generator)
