@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import soundfile
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from audiogen.files import remove_unfinished, replacing
+from audiogen.level import LevelOptions, Strategy, set_level, to_int16
 from audiogen.resampling import input_span, rate_ratio, resample
 from audiogen.sndfile import (
     AudioError,
@@ -163,6 +164,8 @@ def write_audio(
     *,
     subtype: str | None = None,
     clipping: Clipping = "error",
+    strategy: Strategy = "none",
+    **level: Unpack[LevelOptions],
 ) -> None:
     """Write a waveform; the suffix chooses the format, and the file appears whole or not at all.
 
@@ -174,15 +177,23 @@ def write_audio(
             16 bits, where what `read_audio` gave is written back bit for bit.
         clipping: what becomes of samples beyond full scale, which integers cannot hold: "error"
             refuses them, "clamp" cuts them off, "rescale" turns the whole waveform down.
+        strategy: sets the level first, as AudioCraft does: "peak", "clip", "rms", "loudness".
+        level: how, see `audiogen.level.LevelOptions`.
 
     Raises:
-        AudioError: for NaN or infinite samples, no samples, an unknown suffix, or a clipping one.
+        AudioError: for NaN or infinite samples, no samples, an unknown suffix, a clipping one, or
+            where `audiogen.level.set_level` refuses.
     """
     if clipping not in ("error", "clamp", "rescale"):
         raise AudioError(f'{path}: clipping is "error", "clamp" or "rescale", got {clipping!r}')
     waveform = torch.atleast_2d(waveform.detach().cpu().float())
     if waveform.ndim != 2 or waveform.numel() == 0:
         raise AudioError(f"{path}: expected samples [C, T] or [T], got {list(waveform.shape)}")
+    _require_finite(waveform, path)
+    try:
+        waveform = set_level(waveform, sample_rate, strategy=strategy, **level)
+    except ValueError as error:
+        raise AudioError(f"{path}: {error}") from error
     if clipping == "rescale":
         waveform = waveform / waveform.abs().max().clamp(min=1)
     with audio_writer(
@@ -298,9 +309,7 @@ def as_channels(waveform: Tensor, channels: int | None, path: str | Path) -> Ten
 
 def _storable(waveform: Tensor, path: Path, *, subtype: str, clamp: bool) -> np.ndarray:
     """Samples [T, C] as libsndfile takes them; int16 for 16 bits, whose scale is then exact."""
-    if not waveform.isfinite().all():
-        bad = int((~waveform.isfinite()).sum())
-        raise AudioError(f"{path}: {bad} of {waveform.numel()} samples are NaN or infinite")
+    _require_finite(waveform, path)
     peak = waveform.abs().max().item() if waveform.numel() else 0.0
     if subtype not in ("FLOAT", "DOUBLE"):
         if peak > 1 and not clamp:
@@ -310,5 +319,11 @@ def _storable(waveform: Tensor, path: Path, *, subtype: str, clamp: bool) -> np.
             )
         waveform = waveform.clamp(-1, 1)
     if subtype == "PCM_16":
-        return (waveform.T * 2**15).round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy()
+        return to_int16(waveform.T).numpy()
     return waveform.T.float().numpy()
+
+
+def _require_finite(waveform: Tensor, path: str | Path) -> None:
+    if not waveform.isfinite().all():
+        bad = int((~waveform.isfinite()).sum())
+        raise AudioError(f"{path}: {bad} of {waveform.numel()} samples are NaN or infinite")

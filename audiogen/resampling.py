@@ -10,6 +10,8 @@ from torchaudio.transforms import Resample
 
 _ZEROS = 6  # zero crossings of the resampling filter on each side, torchaudio's default
 _ROLLOFF = 0.99  # share of the lower Nyquist frequency that passes, torchaudio's default
+_SHARP_ZEROS = 24  # julius' defaults
+_SHARP_ROLLOFF = 0.945
 _MAX_KERNEL = 2**24  # weights; rates such as 47,999 and 16,000 have no common divisor
 
 
@@ -26,6 +28,41 @@ def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
     if _kernel_size(up, down) > _MAX_KERNEL:
         return _resample_polyphase(waveform, up, down)
     return _resampler(down, up, str(waveform.device))(waveform.float())
+
+
+def convert_audio(
+    waveform: Tensor, source_rate: int, target_rate: int, target_channels: int
+) -> Tensor:
+    """Resample and change channels as AudioCraft's ``convert_audio`` does.
+
+    Its filter (julius' ``resample_frac``) is longer than that of `resample`: 24 zero crossings,
+    flat to 0.89 of the lower Nyquist frequency; the edges go on with their last sample.
+
+    Args:
+        waveform: float [..., C, T].
+        source_rate: Hz.
+        target_rate: Hz.
+        target_channels: 1 takes the mean, more repeat a mono sound or keep the first ones.
+
+    Returns:
+        float32 [..., target_channels, floor(T * target_rate / source_rate)].
+
+    Raises:
+        ValueError: if there are too few channels, no samples, or the rates share so small a divisor
+            that the filters would not fit in memory, as 47,999 and 16,000 Hz do.
+    """
+    channels = waveform.shape[-2]
+    if not waveform.numel() or target_channels < 1 or 1 < channels < target_channels:
+        raise ValueError(
+            f"cannot make {target_channels} channels of {list(waveform.shape)} samples: give 1 "
+            "channel, or as many as wanted"
+        )
+    resampled = _resample_sharp(waveform.float(), *rate_ratio(source_rate, target_rate))
+    if target_channels == 1:
+        return resampled.mean(dim=-2, keepdim=True)
+    if channels == 1:
+        return resampled.expand(*resampled.shape[:-2], target_channels, -1)
+    return resampled[..., :target_channels, :]
 
 
 def rate_ratio(source_rate: int, target_rate: int) -> tuple[int, int]:
@@ -62,6 +99,36 @@ def _resample_polyphase(waveform: Tensor, up: int, down: int) -> Tensor:
 
     samples = resample_poly(waveform.detach().cpu().float().numpy(), up, down, axis=-1)
     return torch.from_numpy(samples.astype(np.float32)).to(waveform.device)
+
+
+def _resample_sharp(waveform: Tensor, up: int, down: int) -> Tensor:
+    """Resample float32 [..., T] to [..., floor(T * up / down)]; all ``up`` phases in one pass."""
+    if up == down:
+        return waveform
+    width = math.ceil(_SHARP_ZEROS * down / (min(up, down) * _SHARP_ROLLOFF))
+    if up * (2 * width + down) > _MAX_KERNEL:
+        raise ValueError(
+            f"the rates are as {up} to {down}, which takes a table of filters beyond memory: "
+            "use audiogen.resampling.resample"
+        )
+    rows = waveform.reshape(-1, 1, waveform.shape[-1])
+    padded = torch.nn.functional.pad(rows, (width, width + down), mode="replicate")
+    kernels = _sharp_kernels(up, down, width).to(waveform.device)
+    phases = torch.nn.functional.conv1d(padded, kernels, stride=down)
+    joined = phases.transpose(1, 2).reshape(*waveform.shape[:-1], -1)
+    return joined[..., : waveform.shape[-1] * up // down]
+
+
+@lru_cache(maxsize=16)
+def _sharp_kernels(up: int, down: int, width: int) -> Tensor:
+    """One windowed sinc per phase, float32 [up, 1, 2 * width + down], each of sum 1."""
+    place = torch.arange(-width, width + down, dtype=torch.float32) / down  # float32 as theirs
+    phase = torch.arange(up)[:, None] / up
+    cutoff = min(up, down) * _SHARP_ROLLOFF
+    angle = math.pi * ((place - phase) * cutoff).clamp(-_SHARP_ZEROS, _SHARP_ZEROS)
+    sinc = torch.where(angle == 0, 1.0, angle.sin() / angle)
+    kernels = sinc * (angle / (2 * _SHARP_ZEROS)).cos().square()
+    return (kernels / kernels.sum(dim=1, keepdim=True))[:, None]
 
 
 @lru_cache(maxsize=16)

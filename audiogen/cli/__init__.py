@@ -138,6 +138,13 @@ def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--text-encoder", help="folder or hub id of the T5 encoder, if not the one the model names"
     )
     parser.add_argument("--batch-size", type=int, default=4, help="sounds made at once (4)")
+    parser.add_argument(
+        "--level",
+        choices=("loudness", "peak", "rms", "clip", "none"),
+        default="none",
+        help="-14 LUFS with a soft limit, -1 dB peak, -18 dB RMS, cut off at -1 dB, or as made, "
+        "turned down only where it would clip (none)",
+    )
 
 
 def _add_encode(commands: "argparse._SubParsersAction[Parser]") -> None:

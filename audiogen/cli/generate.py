@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(find_folder(args.model))
     settings = _settings(args, config)
     said = settings | ({"codec_fast": args.fast} if args.fast else {})
+    said |= {"level": args.level} if args.level != "none" else {}
     jobs = [_job(prompt, args.out, said, model_hash(config)) for prompt in prompts]
     done = [job for job in jobs if _is_done(job)]
     if done:
@@ -155,7 +156,7 @@ def _make(
                 **settings,
             )
             for job, sound in zip(batch, sounds, strict=True):
-                _write(job, sound, model.sample_rate, model=args.model, licence=licence)
+                _write(job, sound, model.sample_rate, args, licence=licence)
                 with tqdm.external_write_mode(file=sys.stdout):
                     print(job.path, flush=True)
 
@@ -167,13 +168,22 @@ def _advance(bar: "tqdm[Any]", base: int, items: int) -> Callable[[int, int], No
     return advance
 
 
-def _write(job: Job, sound: Tensor, sample_rate: int, *, model: str, licence: str) -> None:
+def _write(
+    job: Job, sound: Tensor, sample_rate: int, args: argparse.Namespace, *, licence: str
+) -> None:
     # Turned down rather than cut off: a clipped peak is heard, a softer sound is not.
-    write_audio(job.path, sound, sample_rate, clipping="rescale")
+    write_audio(
+        job.path,
+        sound,
+        sample_rate,
+        clipping="rescale",
+        strategy=args.level,
+        loudness_compressor=True,
+    )
     record = {
         **job.identity,
         "file": job.path.name,
-        "model": model,
+        "model": args.model,
         "licence": licence,
         "sample_rate": sample_rate,
         "samples": sound.shape[-1],

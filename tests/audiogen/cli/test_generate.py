@@ -9,6 +9,7 @@ import torch
 from audiogen.audio import read_audio
 from audiogen.checkpoint import save_codec
 from audiogen.cli import generate, main
+from audiogen.level import loudness
 from audiogen.pipeline import AudioGen
 
 PROMPTS = ["a dog barks", "Rain / on ../ a tin roof?", "a dog barks"]
@@ -173,3 +174,19 @@ def test_a_codec_cannot_generate(model, tmp_path, capsys):
     path = save_codec(model.codec, tmp_path / "codec")
     assert main(["generate", "rain", "--model", str(path)]) == 2
     assert "is a codec, not a whole model" in capsys.readouterr().err
+
+
+def test_level_is_set_on_request_and_recorded(call):
+    _, plain, _ = call("rain", duration=1)
+    _, loud, _ = call("rain", duration=1, level="loudness")
+    _, soft, _ = call("rain", duration=1, level="peak")
+    assert len({*plain, *loud, *soft}) == 3
+    assert "level" not in json.loads(plain[0].with_suffix(".json").read_text())["settings"]
+    assert json.loads(loud[0].with_suffix(".json").read_text())["settings"]["level"] == "loudness"
+    waveform, rate = read_audio(soft[0])
+    assert waveform.abs().max().item() == pytest.approx(10 ** (-1 / 20), abs=1e-4)
+    waveform, rate = read_audio(loud[0])
+    assert loudness(waveform, rate) == pytest.approx(-14.2, abs=0.5)  # tanh takes a little
+    code, _, message = call("rain", level="lufs")
+    assert code == 2
+    assert "--level" in message
