@@ -38,6 +38,11 @@ def codebook_cross_entropy(logits: Tensor, codes: Tensor, mask: Tensor | None = 
     return losses.view(codes.shape).sum(dim=(0, 2)) / mask.sum(dim=(0, 2))
 
 
+def mask_targets(codes: Tensor, mask: Tensor | None) -> Tensor:
+    """Return codes int64 [B, K, T] with `IGNORED` where ``mask``, as above, is false."""
+    return codes.where(_full_mask(codes, mask), IGNORED)
+
+
 def _full_mask(codes: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return torch.ones_like(codes, dtype=torch.bool)
