@@ -184,6 +184,7 @@ class TokenLM(nn.Module):
         text_mask: Tensor | None = None,
         *,
         targets: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Predict the step that follows each step.
 
@@ -195,6 +196,7 @@ class TokenLM(nn.Module):
                 which is what the published models were trained with.
             targets: int64 [B, K, S], what to predict, see `head_cross_entropy`. Given, the losses
                 are returned and the logits never held.
+            weights: float [K], of the losses of the codebooks.
 
         Returns:
             float [B, K, S, N] logits, or the losses of `head_cross_entropy`.
@@ -206,7 +208,10 @@ class TokenLM(nn.Module):
         if targets is None:
             return self.to_logits(x)
         # Here, not behind: sharding gathers a module's own parameters while it is being called.
-        return head_cross_entropy(self.norm(x), self.head.weight, targets, bias=self.head.bias)
+        head = self.head
+        return head_cross_entropy(
+            self.norm(x), head.weight, targets, bias=head.bias, weights=weights
+        )
 
     def predict(
         self, codes: Tensor, states: Tensor, mask: Tensor | None = None, *, complete: bool = False
@@ -237,6 +242,7 @@ class TokenLM(nn.Module):
         mask: Tensor | None = None,
         *,
         code_mask: Tensor | None = None,
+        weights: Tensor | None = None,
         complete: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy of what `predict` predicts, in less time and memory.
@@ -248,6 +254,7 @@ class TokenLM(nn.Module):
             states: as in `predict`.
             mask: as in `predict`.
             code_mask: bool [B, K, T] or [B, T], true where a code is a target; None everywhere.
+            weights: float [K], factors on the losses in their mean; None for ones.
             complete: as in `predict`.
 
         Returns:
@@ -258,7 +265,7 @@ class TokenLM(nn.Module):
         sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
         targets = mask_targets(codes, code_mask)
         targets = build_sequence(targets, layout[:, 1 : num_steps + 1], fill=IGNORED)
-        return self(sequence, states, mask, targets=targets)
+        return self(sequence, states, mask, targets=targets, weights=weights)
 
     def _layout(self, num_frames: int, *, complete: bool) -> tuple[Tensor, int]:
         """Return the layout of T frames, and how many of its steps are read to predict them."""
