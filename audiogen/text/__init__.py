@@ -1,9 +1,15 @@
 """Caption -> states [B, L, D] and mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from audiogen.text.captions import Caption, check_captions
+
+__all__ = ["Caption", "TextEncoder", "build_text_encoder", "check_captions"]
+
+KINDS = ("hashed", "t5", "clap", "joined")
 
 
 @runtime_checkable
@@ -14,11 +20,13 @@ class TextEncoder(Protocol):
     trainable: bool  # whether it learns together with the language model
     config: dict[str, Any]  # "_type" and the keywords that rebuild it
 
-    def encode(self, captions: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    def encode(self, captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:
         """Encode B captions, at least one.
 
         Args:
-            captions: None and "" mean "no caption".
+            captions: None and "" mean "no caption". A mapping gives a caption by attribute; a
+                string is the attribute "description", and the only one that most encoders read
+                (see `audiogen.text.joined.JoinedEncoder`).
 
         Returns:
             states: float [B, L, dim], L at least 1.
@@ -28,31 +36,11 @@ class TextEncoder(Protocol):
         ...
 
 
-def check_captions(captions: Sequence[str | None]) -> None:
-    """Refuse a batch that is not a non-empty sequence of strings and None.
-
-    Raises:
-        ValueError: naming the index of the first item that is neither.
-    """
-    if isinstance(captions, str):
-        raise ValueError(
-            f"expected a list of captions, got one string: {captions!r}; write [{captions!r}]"
-        )
-    if not captions:
-        raise ValueError("expected at least one caption, got none; pass [None] for no caption")
-    for index, caption in enumerate(captions):
-        if caption is not None and not isinstance(caption, str):
-            raise ValueError(
-                f"caption {index} must be a string or None, got {type(caption).__name__}: "
-                f"{caption!r}"
-            )
-
-
 def build_text_encoder(config: Mapping[str, Any]) -> TextEncoder:
     """Rebuild an encoder from its ``config``.
 
     Raises:
-        ValueError: if ``config["_type"]`` is not "hashed" or "t5".
+        ValueError: if ``config["_type"]`` is not one of `KINDS`.
     """
     keywords = dict(config)
     kind = keywords.pop("_type", None)
@@ -64,4 +52,26 @@ def build_text_encoder(config: Mapping[str, Any]) -> TextEncoder:
         from audiogen.text.t5 import T5Encoder
 
         return T5Encoder(**keywords)
-    raise ValueError(f"unknown text encoder _type {kind!r}: expected 'hashed' or 't5'")
+    if kind == "clap":
+        from audiogen.text.clap import ClapEncoder
+
+        return ClapEncoder(**keywords)
+    if kind == "joined":
+        from audiogen.text.joined import JoinedEncoder
+
+        parts = keywords.pop("encoders")
+        encoders = {name: build_text_encoder(part) for name, part in parts.items()}
+        return JoinedEncoder(encoders=encoders, **keywords)
+    raise ValueError(
+        f"unknown text encoder _type {kind!r}: expected one of {', '.join(map(repr, KINDS))}"
+    )
+
+
+def placed(config: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """Return a ``config`` with ``place`` of every name of an outside encoder in it."""
+    changed = dict(config)
+    if "name" in changed:
+        changed["name"] = place(changed["name"])
+    for name, part in changed.get("encoders", {}).items():
+        changed["encoders"] = {**changed["encoders"], name: placed(part, place)}
+    return changed

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiogen.text import check_captions
+from audiogen.text.captions import Caption, descriptions
 
 # Words in any script, and single symbols such as emoji; ASCII punctuation separates.
 TOKEN = re.compile(r"\w+|[^\w\s!-/:-@\[-`{-~]")
@@ -76,24 +76,23 @@ class HashedEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=word_std)
         nn.init.normal_(self.positions.weight, std=position_std)
 
-    def encode(self, captions: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    def encode(self, captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:
         """Encode captions as `audiogen.text.TextEncoder.encode` says; gradients flow."""
-        check_captions(captions)
-        buckets, mask = self._hash(captions)
+        buckets, mask = self._hash(descriptions(captions))
         positions = self.positions.weight[: buckets.shape[1]]
         states = self.output(self.norm(self.words(buckets) + positions))
         return states.where(mask[..., None], 0), mask
 
-    def forward(self, captions: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    def forward(self, captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:
         """Do what `encode` does."""
         return self.encode(captions)
 
-    def _hash(self, captions: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    def _hash(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return buckets, int64 [B, L], and mask, bool [B, L]."""
         max_words, num_buckets = self.config["max_words"], self.config["num_buckets"]
         rows = [
-            [word_bucket(word, num_buckets) for word in split_words(caption or "")[:max_words]]
-            for caption in captions
+            [word_bucket(word, num_buckets) for word in split_words(text)[:max_words]]
+            for text in texts
         ]
         length = max(1, *map(len, rows))
         device = self.words.weight.device

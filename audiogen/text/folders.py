@@ -1,0 +1,105 @@
+"""Folders and hub ids of pretrained text encoders: found, checked, named by their content."""
+
+import hashlib
+import json
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+WEIGHTS = ("*.safetensors", "*.bin")
+FILES = (
+    *("config.json", "*.safetensors", "*.safetensors.index.json"),
+    *("*token*", "*.model", "vocab.json", "merges.txt"),
+)
+BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names large files by their sha256
+
+
+class TextEncoderError(OSError):
+    """A pretrained text encoder could not be read: what, from where, and what to do."""
+
+
+def find_folder(name: str, *, kind: str, example: str) -> Path:
+    """Return the folder of a path or hub id; what the hub's cache holds whole is not asked for."""
+    folder = here(name, kind=kind, example=example)
+    if folder is not None:
+        return folder
+    from huggingface_hub import snapshot_download  # here, for the same reason as transformers
+
+    try:
+        found = Path(snapshot_download(name, allow_patterns=list(FILES)))
+        if not is_whole(
+            found
+        ):  # older uploads have pickled weights only; transformers reads no code
+            found = Path(snapshot_download(name, allow_patterns=[*FILES, "*.bin"]))
+        return found
+    except (OSError, ValueError) as error:
+        raise not_delivered(name, kind, first_line(error)) from error
+
+
+def here(name: str, *, kind: str, example: str) -> Path | None:
+    """Return the folder of a path, or of a hub id that the hub's cache holds whole; or None."""
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    if not HUB_ID.fullmatch(name):
+        raise TextEncoderError(
+            f"no {kind} at {name}: there is no such folder. Give a folder written by "
+            f"save_pretrained, or a hub id such as {example}"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(name, allow_patterns=list(FILES), local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return Path(folder) if is_whole(Path(folder)) else None
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a folder has a configuration, and all the weight files its index lists."""
+    if not (folder / "config.json").is_file():
+        return False
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+        return all((folder / file).is_file() for file in set(index["weight_map"].values()))
+    except FileNotFoundError:
+        return any(any(folder.glob(pattern)) for pattern in WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def content_of(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file that an encoder is read from, by name."""
+    patterns = (*FILES, *WEIGHTS)
+    files = [f for f in sorted(folder.iterdir()) if any(fnmatch(f.name, p) for p in patterns)]
+    return {file.name: _sha256(file) for file in files if file.is_file()}
+
+
+def _sha256(file: Path) -> str:
+    blob = file.resolve().name
+    if BLOB.fullmatch(blob):
+        return blob
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def unreadable(folder: Path, kind: str, reason: str) -> TextEncoderError:
+    """Return the error of a folder that is not what it should be."""
+    return TextEncoderError(
+        f"no {kind} can be read from {folder}: {reason}. Expected what save_pretrained writes: "
+        f"config.json, model.safetensors, and tokenizer.json or spiece.model"
+    )
+
+
+def not_delivered(name: str, kind: str, reason: str) -> TextEncoderError:
+    """Return the error of a hub id that nobody answers to."""
+    return TextEncoderError(
+        f"no {kind} {name!r}: there is no such folder here, and the Hugging Face hub did not "
+        f"deliver it: {reason}. Check the spelling and the network, or download it on another "
+        f"machine and give the folder instead"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, without its full stop."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
