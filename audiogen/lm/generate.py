@@ -9,7 +9,7 @@ from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.guidance import guide
 from audiogen.lm.model import TokenLM
 from audiogen.lm.sampling import check_sampling, sample_codes
-from audiogen.tokens.patterns import build_sequence, delay_layout
+from audiogen.tokens.patterns import build_sequence
 
 
 def generate_codes(
@@ -85,34 +85,38 @@ def generate_frames(
 ) -> Iterator[Tensor]:
     """Do what `generate_codes` does, and yield each new frame, int64 [B, K], once it is complete.
 
-    A frame is complete ``max(delays)`` steps after its first code was drawn.
+    A frame is complete when its last code was drawn, and comes when those before it are complete
+    too: with delays, ``max(delays)`` steps after its first code; with "coarse_first", when most of
+    the work is done.
     """
     _check_call(lm, text, generators)
     check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     prompt = _checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
-    num_given = prompt.shape[-1]
-    layout = delay_layout(lm.delays, num_frames).to(text.device)
+    held = lm.pattern.steps(num_frames).T.tolist()  # T times the K steps of a frame
+    layout = lm.pattern.layout(num_frames)
+    missing = layout >= prompt.shape[-1]
+    steps = missing.any(dim=0).nonzero().flatten().tolist()
+    missing = missing.to(text.device)
     sequence = _prompted_sequence(lm, prompt, layout)
     decoder = StepDecoder(
         lm,
         text=text,
         text_mask=text_mask,
         rows=len(text) * (1 if guidance_scale == 1 else 2),
-        max_steps=layout.shape[1] - 1,
+        max_steps=steps[-1],
     )
     finite = torch.ones((), dtype=torch.bool, device=text.device)
-    for step in range(num_given + 1 + min(lm.delays), layout.shape[1]):
+    frame = prompt.shape[-1]  # the next to be yielded
+    for step in steps:
         logits = _next_logits(decoder, sequence[:, :, decoder.position : step], guidance_scale)
         finite &= logits.isfinite().all()
         codes = sample_codes(
             logits, generators=generators, temperature=temperature, top_k=top_k, top_p=top_p
         )
-        drawn = layout[:, step] >= num_given
-        sequence[:, :, step] = codes.where(drawn, sequence[:, :, step])
-        complete = step - 1 - max(lm.delays)
-        if complete >= num_given:
-            held_at = [complete + 1 + delay for delay in lm.delays]
-            yield torch.stack([sequence[:, k, s] for k, s in enumerate(held_at)], dim=1)
+        sequence[:, :, step] = codes.where(missing[:, step], sequence[:, :, step])
+        while frame < num_frames and max(held[frame]) <= step:
+            yield torch.stack([sequence[:, k, s] for k, s in enumerate(held[frame])], dim=1)
+            frame += 1
     if not finite:  # asked once, as asking makes the host wait for an accelerator
         raise ValueError(
             "the language model gave logits that are not finite: check its weights for NaN, or "
@@ -130,8 +134,8 @@ def _next_logits(decoder: StepDecoder, sequence: Tensor, guidance_scale: float) 
 
 def _prompted_sequence(lm: TokenLM, prompt: Tensor, layout: Tensor) -> Tensor:
     """Lay out the prompt, int64 [B, K, P], with the special token wherever a code is missing."""
-    missing = int(layout.max()) + 1 - prompt.shape[-1]
-    codes = torch.nn.functional.pad(prompt, (0, missing), value=lm.special_token)
+    num_missing = int(layout.max()) + 1 - prompt.shape[-1]
+    codes = torch.nn.functional.pad(prompt, (0, num_missing), value=lm.special_token)
     return build_sequence(codes, layout, fill=lm.special_token)
 
 

@@ -45,20 +45,25 @@ class Pattern(ABC):
     def _count(self, num_frames: int) -> int:
         """Return S, the steps of the whole layout, the empty step 0 included."""
 
-    def layout(self, num_frames: int) -> Tensor:
-        """Lay out T frames.
-
-        Returns:
-            int64 [K, S], the frame of codebook ``k`` at step ``s``, or -1 where it has none.
+    def steps(self, num_frames: int) -> Tensor:
+        """Return int64 [K, T], the step at which each of T frames of each codebook is held.
 
         Raises:
             ValueError: if there is not at least one frame.
         """
         if num_frames < 1:
             raise ValueError(f"a layout needs at least one frame, got num_frames={num_frames}")
+        return self._steps(num_frames)
+
+    def layout(self, num_frames: int) -> Tensor:
+        """Return int64 [K, S], the frame of codebook ``k`` held at step ``s``, -1 for none.
+
+        Raises:
+            ValueError: if there is not at least one frame.
+        """
+        steps = self.steps(num_frames)
         layout = torch.full((self.num_codebooks, self._count(num_frames)), -1)
-        frames = torch.arange(num_frames).expand(self.num_codebooks, -1)
-        return layout.scatter(1, self._steps(num_frames), frames)
+        return layout.scatter(1, steps, torch.arange(num_frames).expand_as(steps))
 
     def count_valid_steps(self, num_frames: int) -> int:
         """Return how many steps the reference trains on: all but the last ``max_delay``."""
