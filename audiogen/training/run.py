@@ -70,10 +70,11 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    data = instantiate(cfg.data, _convert_="all")
+    data.setup("fit")  # what is not there is said before weights are drawn or fetched
     module = instantiate(cfg.module, _convert_="all")
     if isinstance(module, CodecModule):
         check_precision(str(cfg.trainer.get("precision")))
-    data = instantiate(cfg.data, _convert_="all")
     history = HistoryLogger(run.path)
     trainer = _trainer(cfg, run, history)
     if trainer.is_global_zero:
