@@ -23,6 +23,8 @@ UNIMPORTANT = (
     "card",
     "codec_folder",
     "module.codec_folder",
+    "text.cache",
+    "text.encoders.description.cache",
     "module.metrics",
     "samples",
     "checkpoint_every",
