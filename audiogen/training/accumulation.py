@@ -1,6 +1,7 @@
 """One update from several parts of its batch: as much memory as one part, the numbers of all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,31 @@ def split_batch(waveform: Tensor, parts: int) -> Sequence[Tensor]:
     Raises:
         ValueError: if B is no multiple of ``parts``.
     """
-    if len(waveform) % parts:
+    _check_parts(len(waveform), parts)
+    return waveform.chunk(parts)
+
+
+def split_items(batch: Mapping[str, Any], parts: int) -> list[dict[str, Any]]:
+    """Cut a batch of tensors and lists, all of B items, into equal parts.
+
+    Raises:
+        ValueError: if B is no multiple of ``parts``.
+    """
+    size = len(next(iter(batch.values())))
+    _check_parts(size, parts)
+    step = size // parts
+    return [
+        {name: values[start : start + step] for name, values in batch.items()}
+        for start in range(0, size, step)
+    ]
+
+
+def _check_parts(items: int, parts: int) -> None:
+    if items % parts:
         raise ValueError(
-            f"a batch of {len(waveform)} cannot be cut into {parts} equal parts: module.accumulate "
+            f"a batch of {items} cannot be cut into {parts} equal parts: module.accumulate "
             "must divide data.batch_size, which counts the items of an update"
         )
-    return waveform.chunk(parts)
 
 
 def balance(

@@ -126,6 +126,14 @@ class DataModule(LightningDataModule):
             **self._loading(),
         )
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Let the module look at a batch while it is on the CPU (``check_batch``)."""
+        module = None if self.trainer is None else self.trainer.lightning_module
+        check = getattr(module, "check_batch", None)
+        if check is not None:
+            check(batch)
+        return batch
+
     def first_batches(self, num_items: int) -> Iterator[Any]:
         """Yield batches of the items 0, 1, ... of the training data, outside the stream."""
         for start in range(0, num_items, self.batch_size):

@@ -1,45 +1,81 @@
-"""Language-model training: teacher-forced prediction of pre-encoded codes from captions."""
+"""Language-model training: teacher-forced prediction of codes from captions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from audiogen.checkpoint import load_codec, save_model
+from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
-from audiogen.data.tokens import TokenError
-from audiogen.lm.guidance import drop_conditions
-from audiogen.lm.loss import codebook_cross_entropy
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.layout import read_config
-from audiogen.rng import batch_generator
 from audiogen.text import TextEncoder
-from audiogen.training.recording import RecordingModule, clip_gradients
+from audiogen.training.accumulation import split_items
+from audiogen.training.lm_batches import FrozenCodec
+from audiogen.training.lm_checks import (
+    check_codes,
+    check_header,
+    check_length,
+    check_same_codec,
+    check_whole,
+)
+from audiogen.training.lm_conditions import ConditionDropout, other_captions
+from audiogen.training.lm_losses import (
+    by_codebook,
+    count_targets,
+    read_steps,
+    shares,
+    with_means,
+)
+from audiogen.training.lm_optimizer import Groups, clip_update, parameter_groups
+from audiogen.training.precision import full_precision
+from audiogen.training.recording import RecordingModule
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
+from audiogen.training.throughput import Throughput
 
 HEADER = ("codec_hash", "segment_frames", "frame_rate")
+REFERENCE_EPOCH = 2000  # updates
 
 
 class LMModule(RecordingModule):
     """Trains a `TokenLM`, and the text encoder if it is one that learns.
 
-    Batches are {"codes": int64 [B, K, T], "code_mask": bool [B, K, T], "captions": B strings or
-    None}; the datasets say in ``header`` which codec the codes are of. Validation also measures the
-    loss with the captions of other items and without any: a model that reads its text is worse off.
+    Batches are {"codes": int64 [B, K, T], "code_mask": bool [B, K, T], "captions": B captions}, or
+    with {"waveform": float [B, C, T], "num_samples": int64 [B]} in place of codes, which the codec
+    of ``codec_folder`` then encodes to what a folder of codes would hold. The datasets of codes say
+    in ``header`` which codec they are of. A batch is what a process brings to one update; however
+    it is cut into parts and dealt to processes, the update is that of all items together.
+
+    Validation also measures the loss with the captions of other items and without any: a model
+    that reads its text is worse off.
+
+    With ``lm.paper_exact`` training does what the reference does: captions are dropped for whole
+    batches (see `ConditionDropout`), the padding of texts is attended to, delayed codebooks are not
+    trained on their last frames, the silence behind short sounds is trained on, processes with
+    fewer targets weigh as much as others, and weights are averaged at multiples of the count within
+    an epoch, by which the reference means `REFERENCE_EPOCH` updates whatever the data.
 
     Args:
         lm: the model.
         text: encoder of captions; one that does not learn stays out of checkpoints.
         optimizer: makes the optimizer from the parameters that learn.
         condition_dropout: share of items trained without their caption.
-        seed: of that choice, which is a function of (seed, rank, epoch, batch).
-        codec_folder: the model folder of the codec the codes are of; needed to export and to make
-            sounds while training. None trains on codes alone.
+        attribute_dropout: attribute of captions -> share of items trained without it.
+        word_dropout: share of the words of descriptions that are left out.
+        seed: of these choices, which are functions of (seed, rank, epoch, batch).
+        codec_folder: the model folder of the codec the codes are of; needed to export, to train on
+            sounds and to make sounds while training. None trains on codes alone.
         schedule: update -> factor on all learning rates.
+        embedding_lr: learning rate of the code embeddings; the parameters then are in the groups of
+            the reference. None keeps all parameters in one group.
         gradient_clip: largest global norm of the gradients; None for no limit.
-        complete: also train the delayed codebooks' last frames; the reference leaves them out.
+        accumulate: parts a batch is cut into, one after the other in memory.
+        complete: also train the delayed codebooks' last frames; None does unless
+            ``lm.paper_exact``.
+        matrix_rate: FLOP/s of one device, of which ``train/mfu`` is the share; "measured" finds it
+            at the start, None leaves the share unknown.
     """
 
     def __init__(
@@ -47,30 +83,53 @@ class LMModule(RecordingModule):
         lm: TokenLM,
         *,
         text: TextEncoder,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        optimizer: Callable[[Groups], Optimizer],
         condition_dropout: float,
         seed: int,
+        attribute_dropout: Mapping[str, float] | None = None,
+        word_dropout: float = 0.0,
         codec_folder: str | None = None,
         schedule: Schedule = constant,
+        embedding_lr: float | None = None,
         gradient_clip: float | None = 1.0,
-        complete: bool = True,
+        accumulate: int = 1,
+        complete: bool | None = None,
+        matrix_rate: float | str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= condition_dropout <= 1:
-            raise ValueError(f"condition_dropout must be in [0, 1], got {condition_dropout}")
+        self.paper_exact = bool(lm.config.get("paper_exact", False))
+        if accumulate < 1 or (self.paper_exact and accumulate > 1):
+            raise ValueError(
+                "accumulate must be at least 1, and 1 with lm.paper_exact, which takes batches "
+                f"whole as the reference did: got {accumulate}"
+            )
+        self.dropout = ConditionDropout(
+            condition=condition_dropout,
+            attributes=attribute_dropout or {},
+            words=word_dropout,
+            seed=seed,
+            paper_exact=self.paper_exact,
+        )
         parts: dict[str, nn.Module] = {"lm": lm}
         if isinstance(text, nn.Module):
             parts["text"] = text  # a frozen T5 has neither parameters nor state to be saved
         self.parts = nn.ModuleDict(parts)
         self._text = [text]  # in a list, or it would be a part twice
         self.make_optimizer = optimizer
-        self.condition_dropout = condition_dropout
-        self.seed = seed
-        self.codec_folder = codec_folder
+        self.codec = FrozenCodec(codec_folder)
         self.schedule = schedule
+        self.embedding_lr = embedding_lr
         self.gradient_clip = gradient_clip
-        self.complete = complete
+        self.accumulate = accumulate
+        self.complete = not self.paper_exact if complete is None else complete
+        self.average_epoch = REFERENCE_EPOCH if self.paper_exact else None
+        self.throughput = Throughput(lm.config, rate=matrix_rate)
         self._trained_on: Mapping[str, Any] | None = None  # `header` of the loaded checkpoint
+
+    @property
+    def codec_folder(self) -> str | None:
+        """The model folder of the codec the codes are of."""
+        return self.codec.folder
 
     @property
     def averaged(self) -> nn.Module:
@@ -91,61 +150,84 @@ class LMModule(RecordingModule):
     def header(self) -> Mapping[str, Any]:
         """What the training data says about its codes: codec_hash, segment_frames, frame_rate."""
         if self._trained_on is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._trained_on = {key: data.train.header[key] for key in HEADER}
+            self._trained_on = {key: self._header_of_data()[key] for key in HEADER}
         return self._trained_on
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of everything that learns."""
-        return self.make_optimizer(self._learning())
+        return self.make_optimizer(parameter_groups(self.parts, embedding_lr=self.embedding_lr))
 
     def on_fit_start(self) -> None:
-        """Refuse codes of another codec than the given one, or than those trained on before."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        size = data.train.header.get("codebook_size")
-        if size not in (None, self.lm.codebook_size):
-            raise TokenError(
-                f"the codes to train on are of codebooks of {size}, the language model is built "
-                f"for {self.lm.codebook_size}: set codec.codebook_size={size}"
-            )
-        found = data.train.header["codec_hash"]
-        given = None if self.codec_folder is None else _codec_hash(Path(self.codec_folder))
-        for expected, whose in (
-            (given, self.codec_folder),
-            (self.header["codec_hash"], "this run so far"),
-        ):
-            if expected not in (None, found):
-                raise TokenError(
-                    f"the codes to train on are of codec {found[:12]}, {whose} is of codec "
-                    f"{str(expected)[:12]}: encode the sounds again with "
-                    "scripts/encode_tokens.py, or name the codec that made these codes"
-                )
+        """Refuse data that the model cannot be trained on, before the first update."""
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError("trainer.accumulate_grad_batches is not used: set module.accumulate")
+        header, lm = self._header_of_data(), self.lm
+        check_header(header, num_codebooks=lm.num_codebooks, codebook_size=lm.codebook_size)
+        check_same_codec(
+            header["codec_hash"],
+            {
+                str(self.codec_folder): self.codec.fingerprint,
+                "this run so far": self.header["codec_hash"],
+            },
+        )
+        check_length(lm, int(header["segment_frames"]), complete=self.complete)
+        self.throughput.begin(self.device, str(self.trainer.precision))
+
+    def check_batch(self, batch: Mapping[str, Any]) -> None:
+        """Check codes while they are on the CPU, where it costs nothing; see `DataModule`."""
+        if "codes" in batch:
+            lm = self.lm
+            check_codes(batch, num_codebooks=lm.num_codebooks, codebook_size=lm.codebook_size)
+            if self.paper_exact:
+                check_whole(batch["code_mask"])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Return the mean over codebooks of the cross-entropy, float [], in nats per code."""
-        generator = batch_generator(
-            seed=self.seed,
+        """Return what is left to differentiate of the mean over codebooks, in nats per code.
+
+        That is the last part of the batch; the gradients of those before it are there already.
+        """
+        captions, keep = self.dropout(
+            batch["captions"],
             rank=self.global_rank,
             epoch=self.current_epoch,
             batch=batch_idx,
-            device=self.device,
         )
-        states, mask = self.text.encode(batch["captions"])
-        mask = drop_conditions(mask, probability=self.condition_dropout, generator=generator)
-        losses = self._losses(batch, states, mask)
-        self._train.add(_values(losses))
-        return losses.mean()
+        items = self._codes_of(batch) | {"captions": captions, "keep": keep.to(self.device)}
+        parts = split_items(items, self.accumulate)
+        counts = [
+            count_targets(self.lm, part["code_mask"], complete=self.complete) for part in parts
+        ]
+        self.optimizers().zero_grad()  # type: ignore[union-attr]
+        logged = torch.zeros((), device=self.device)
+        for part, share in zip(parts, shares(counts, of_all=not self.paper_exact), strict=True):
+            states, mask = self.text.encode(part["captions"])
+            keep = part["keep"][:, None]
+            loss, losses = self._losses(part, states, mask & keep, share)
+            logged = logged + share * losses
+            steps = read_steps(self.lm, part["codes"].shape[-1], complete=self.complete)
+            self.throughput.count(part["codes"], steps=steps, text_positions=mask.shape[1])
+            if part is not parts[-1]:
+                self._differentiate(loss)
+        self._train.add(by_codebook(logged))
+        return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Measure the loss with the true captions, with those of other items, and with none."""
-        captions = batch["captions"]
+        items = self._codes_of(batch)
+        captions = items["captions"]
         states, mask = self.text.encode(captions)
-        values = _values(self._losses(batch, states, mask))
-        values["loss_no_captions"] = self._losses(batch, states, mask & False).mean()
+        losses = {"": self._losses(items, states, mask)[1]}
+        losses["no_captions"] = self._losses(items, states, mask & False)[1]
         if len(captions) > 1:
-            shuffled = self._losses(batch, *self.text.encode(other_captions(captions)))
-            values["loss_shuffled_captions"] = shuffled.mean()
-        self.add_validation(values, weight=len(captions))
+            other = self.text.encode(other_captions(captions))
+            losses["shuffled_captions"] = self._losses(items, *other)[1]
+        counts = count_targets(self.lm, items["code_mask"], complete=self.complete).tolist()
+        for kind, values in losses.items():
+            for (name, value), count in zip(by_codebook(values, kind).items(), counts, strict=True):
+                self.add_validation({name: value}, weight=count)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Keep the gradients: those of the parts of this batch, cleared before its first."""
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Set the learning rate of this update."""
@@ -158,16 +240,30 @@ class LMModule(RecordingModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip by the module's own limit, and keep the norm for the record."""
-        self._norm = clip_gradients(self._learning(), self.gradient_clip)
+        self._values = clip_update(
+            self.trainer,
+            optimizer,
+            self._learning(),
+            limit=self.gradient_clip,
+            update=self.updates + 1,
+        )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, then count the update."""
         super().optimizer_step(*args, **kwargs)
-        self.finish_update({"gradient_norm": self._norm})
+        self.finish_update(self._values)
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        """Add the means over codebooks and the perplexities."""
+        return with_means(means)
 
     def extra_values(self) -> dict[str, float]:
         """Return the learning rate."""
         return {"train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
+
+    def speed(self, seconds: float) -> dict[str, float]:
+        """Return frames and seconds of sound per second, and the share of the device in use."""
+        return self.throughput.pop(seconds, frame_rate=self.header["frame_rate"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add which codec the codes are of."""
@@ -183,9 +279,7 @@ class LMModule(RecordingModule):
 
     def load_codec(self) -> Codec:
         """Load the codec of ``codec_folder``."""
-        if self.codec_folder is None:
-            raise ValueError("this needs the codec of the codes: give codec_folder=...")
-        return load_codec(self.codec_folder)
+        return self.codec.load()
 
     def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
         """Write the whole model, codec included, as a model folder."""
@@ -197,26 +291,28 @@ class LMModule(RecordingModule):
     def _learning(self) -> list[nn.Parameter]:
         return [p for p in self.parts.parameters() if p.requires_grad]
 
-    def _losses(self, batch: Mapping[str, Any], states: Tensor, mask: Tensor) -> Tensor:
-        """Cross-entropy of each codebook, float [K], in nats per code."""
-        lm, codes = self.lm, batch["codes"]
-        text = lm.project_text(states, mask)
-        logits, valid = lm.predict(codes, text, mask, complete=self.complete)
-        return codebook_cross_entropy(logits, codes, valid & batch["code_mask"])
+    def _losses(
+        self, batch: Mapping[str, Any], states: Tensor, mask: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy: the mean over codebooks by ``weights``, float [], and of each, [K]."""
+        return self.lm.losses(
+            batch["codes"],
+            self.lm.project_text(states, mask),
+            None if self.paper_exact else mask,
+            code_mask=batch["code_mask"],
+            weights=weights,
+            complete=self.complete,
+        )
 
+    def _differentiate(self, loss: Tensor) -> None:
+        """Add to the gradients; processes join theirs at the last part, which Lightning does."""
+        with full_precision(loss):
+            self.trainer.strategy.backward(loss, None)
 
-def other_captions(captions: Sequence[str | None]) -> list[str | None]:
-    """Give every item the caption of the one before it."""
-    return [*captions[-1:], *captions[:-1]]
+    def _codes_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        count = self.lm.num_codebooks
+        return self.codec.with_codes(batch, num_codebooks=count, silence=self.paper_exact)
 
-
-def _values(losses: Tensor) -> dict[str, Tensor]:
-    """Name the losses float [K] of the codebooks, their perplexities and their mean."""
-    values = {"loss": losses.mean()}
-    for k, loss in enumerate(losses.detach()):
-        values |= {f"loss_codebook_{k}": loss, f"perplexity_codebook_{k}": loss.exp()}
-    return values
-
-
-def _codec_hash(folder: Path) -> str:
-    return str(read_config(folder)["codec_hash"])
+    def _header_of_data(self) -> Mapping[str, Any]:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return self.codec.header(data.train, self.device)

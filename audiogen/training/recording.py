@@ -66,6 +66,7 @@ class RecordingModule(LightningModule):
         self._train = Means()
         self._val = Means()
         self._clock: tuple[float, int] | None = None  # when and at which update the last row was
+        self._paused = 0.0  # when a validation began
 
     def finish_update(self, values: Mapping[str, Tensor | float]) -> None:
         """Count one update and write a row every ``log_every_n_steps``."""
@@ -75,11 +76,19 @@ class RecordingModule(LightningModule):
         if self.updates % every == 0:
             if self.trainer.world_size > 1:
                 self._train.restore(self._summed_over_ranks(self._train.totals()))
-            means = self._train.pop()
+            means = self.derived(self._train.pop())
             self._require_finite(means.get("loss", 0.0))
             self.shown = {"loss": means["loss"]} if "loss" in means else {}
             row = {f"train/{name}": value for name, value in means.items()}
             self.write(row | self.extra_values() | self._speed())
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        """Return the means of a row, or of a validation, with what follows from them."""
+        return means
+
+    def speed(self, seconds: float) -> dict[str, float]:
+        """Return values that the clock decides, of the ``seconds`` since the last row."""
+        return {}
 
     def extra_values(self) -> dict[str, float]:
         """Return values that are only worth computing when a row is written."""
@@ -104,11 +113,22 @@ class RecordingModule(LightningModule):
         self._val = Means()
         if self.trainer.world_size > 1:
             totals = self._summed_over_ranks(totals)
-        values = {f"val/{name}": float(total) / weight for name, (total, weight) in totals.items()}
+        means = {name: float(total) / weight for name, (total, weight) in totals.items()}
+        values = {f"val/{name}": value for name, value in self.derived(means).items()}
         # For callbacks that watch a metric; the values are the same on all ranks already.
         self.log_dict(values, logger=False, sync_dist=self.trainer.world_size > 1)
         if not self.trainer.sanity_checking and self.trainer.state.fn == "fit":
             self.write(values)
+
+    def on_validation_start(self) -> None:
+        """Stop the clock: validation, with samples and checkpoints, is no training."""
+        self._paused = time.perf_counter()
+
+    def on_validation_end(self) -> None:
+        """Let the clock go on."""
+        if self._clock is not None:
+            begun, updates = self._clock
+            self._clock = (begun + time.perf_counter() - self._paused, updates)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the count and the unfinished means; refuse to save a run that has diverged."""
@@ -143,7 +163,11 @@ class RecordingModule(LightningModule):
         before, self._clock = self._clock, (now, self.updates)
         if before is None:
             return {}
-        return {"speed/updates_per_second": (self.updates - before[1]) / (now - before[0])}
+        seconds = now - before[0]
+        return {
+            "speed/updates_per_second": (self.updates - before[1]) / seconds,
+            **self.speed(seconds),
+        }
 
     def _epoch(self) -> int:
         """Passes over the training data so far."""
@@ -170,16 +194,17 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float | None) -> T
     return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
 
 
-def require_finite_norm(norm: Tensor, *, whose: str) -> None:
+def require_finite_norm(norm: Tensor, *, whose: str, update: int | None = None) -> None:
     """Raise before an optimizer writes a gradient that is not finite into weights.
 
     Call it with the norm of gradients that were averaged over the ranks: all of them raise.
     """
     if not norm.isfinite():
+        when = "" if update is None else f" in update {update}"
         raise FloatingPointError(
-            f"the gradient of {whose} is not finite (norm {float(norm)}), so its weights were left "
-            "as they are: the run has diverged, or the batch holds such samples; lower the "
-            "learning rate or clip gradients, or repair the sound"
+            f"the gradient of {whose} is not finite{when} (norm {float(norm)}), so its weights "
+            "were left as they are: the run has diverged, or the batch holds such samples; lower "
+            "the learning rate or clip gradients, or repair the sound"
         )
 
 

@@ -60,7 +60,7 @@ def fit(module, folder, *, steps=3, data=None, **options):
         logger=[HistoryLogger(folder)],
         enable_checkpointing=False,
         log_every_n_steps=1,
-        val_check_interval=steps * options.get("accumulate_grad_batches", 1),
+        val_check_interval=steps,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -94,10 +94,15 @@ def test_loss_is_the_mean_over_codebooks_and_perplexity_its_exponential(tmp_path
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_updates_are_optimizer_steps(tmp_path, accumulate):
-    module = make_module()
-    trainer = fit(module, tmp_path, steps=3, accumulate_grad_batches=accumulate)
+    module = make_module(accumulate=accumulate)
+    trainer = fit(module, tmp_path, steps=3)
     assert module.updates == trainer.global_step == 3
-    assert trainer.fit_loop.total_batch_idx + 1 == 3 * accumulate
+    assert trainer.fit_loop.total_batch_idx + 1 == 3
+
+
+def test_batches_are_cut_by_the_module_alone(tmp_path):
+    with pytest.raises(ValueError, match=r"set module\.accumulate"):
+        fit(make_module(), tmp_path, accumulate_grad_batches=2)
 
 
 def test_dropped_captions_are_a_function_of_seed_and_batch(tmp_path, monkeypatch):
@@ -108,9 +113,9 @@ def test_dropped_captions_are_a_function_of_seed_and_batch(tmp_path, monkeypatch
         monkeypatch.setattr(
             module,
             "_losses",
-            lambda batch, states, mask: (
+            lambda batch, states, mask, weights=None: (
                 seen.append(mask.any(dim=1).tolist()) if module.training else None,
-                original(batch, states, mask),
+                original(batch, states, mask, weights),
             )[1],
         )
         fit(module, tmp_path / folder, steps=4)
