@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from audiogen.lm.head_loss import head_cross_entropy
 from audiogen.lm.loss import IGNORED, mask_targets
 from audiogen.lm.transformer import ACTIVATIONS, Block, TextMask, init_weight, sinusoid
-from audiogen.tokens.layouts import Delay, Parallel, Pattern, make_pattern
+from audiogen.tokens.layouts import Delay, Parallel, Pattern
+from audiogen.tokens.make import make_pattern
 from audiogen.tokens.patterns import align_logits, build_sequence
 
 INITS = (None, "complete", "reference")
@@ -34,7 +35,7 @@ class TokenLM(nn.Module):
         num_layers: number of blocks.
         num_heads: heads of every attention.
         delays: K shifts of the interleaving, in frames: short for the pattern of the name "delay".
-        pattern: any interleaving, as `audiogen.tokens.layouts.make_pattern` takes it; give either
+        pattern: any interleaving, as `audiogen.tokens.make.make_pattern` takes it; give either
             this or ``delays``.
         hidden_scale: width of the MLP, in units of ``dim``.
         dropout: share of every branch dropped in training; drawn from torch's global stream.

@@ -1,27 +1,26 @@
 """The published interleaving patterns as data: where each one puts every frame of every codebook.
 
-A pattern is a name and a few numbers, as in ``{"name": "delay", "delays": [0, 1, 2, 3]}``; from
-them and a number of frames it derives a layout, see `audiogen.tokens.patterns`.
+A pattern is a name and a few numbers, see `audiogen.tokens.make`; from them and a number of frames
+it derives a layout, see `audiogen.tokens.patterns`.
 
 Source: MusicGen (arXiv:2306.05284), section 2.2 and figure 1; VALL-E (arXiv:2301.02111) for
 coarse_first, MusicLM (arXiv:2301.11325) for musiclm. The steps are those of AudioCraft 1.4.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-
-from audiogen.tokens.patterns import check_delays
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern(ABC):
     """Where frames go: subclasses say at which step, everything else follows."""
 
+    name: ClassVar[str]
     num_codebooks: int
 
     def __post_init__(self) -> None:
@@ -71,9 +70,10 @@ class Pattern(ABC):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What rebuilds the pattern, as `make_pattern` takes it."""
-        name = next(name for name, kind in PATTERNS.items() if kind is type(self))
-        return {"name": name} | {k: v for k, v in asdict(self).items() if k != "num_codebooks"}
+        """What rebuilds the pattern, as `audiogen.tokens.make.make_pattern` takes it."""
+        values = asdict(self)
+        del values["num_codebooks"]
+        return {"name": self.name} | values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,7 @@ class Delay(Pattern):
         empty_initial: further empty steps before everything.
     """
 
+    name: ClassVar[str] = "delay"
     delays: Sequence[int] | None = None
     flatten_first: int = 0
     empty_initial: int = 0
@@ -123,6 +124,7 @@ class Parallel(Pattern):
         empty_initial: further empty steps before everything.
     """
 
+    name: ClassVar[str] = "parallel"
     empty_initial: int = 0
 
     def __post_init__(self) -> None:
@@ -150,6 +152,7 @@ class Unroll(Pattern):
             Groups due in one frame come in the order of the frames they hold, then of groups.
     """
 
+    name: ClassVar[str] = "unroll"
     flattening: Sequence[int] | None = None
     delays: Sequence[int] | None = None
 
@@ -191,6 +194,7 @@ class CoarseFirst(Pattern):
         delays: K - 1 shifts of the others in frames; None for 0.
     """
 
+    name: ClassVar[str] = "coarse_first"
     delays: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
@@ -224,6 +228,7 @@ class MusicLM(Pattern):
         group_by: codebooks of a group; the last group holds what is left.
     """
 
+    name: ClassVar[str] = "musiclm"
     group_by: int = 2
 
     def __post_init__(self) -> None:
@@ -243,45 +248,19 @@ class MusicLM(Pattern):
         return 1 + self.num_codebooks * num_frames
 
 
-PATTERNS: dict[str, type[Pattern]] = {
-    "delay": Delay,
-    "parallel": Parallel,
-    "unroll": Unroll,
-    "coarse_first": CoarseFirst,
-    "musiclm": MusicLM,
-}
-
-
-def make_pattern(options: Mapping[str, Any], *, num_codebooks: int) -> Pattern:
-    """Build a pattern from its data.
-
-    Args:
-        options: ``name``, and what the class of that name takes.
-        num_codebooks: K.
+def check_delays(delays: Sequence[int], num_codebooks: int) -> None:
+    """Refuse delays that do not fit ``num_codebooks`` codebooks.
 
     Raises:
-        ValueError: if the name is unknown, or an option is unknown or does not fit.
-
-    >>> make_pattern({"name": "delay", "delays": [0, 1]}, num_codebooks=2).layout(3).tolist()
-    [[-1, 0, 1, 2, -1], [-1, -1, 0, 1, 2]]
-    >>> make_pattern({"name": "unroll"}, num_codebooks=2).layout(2).tolist()
-    [[-1, 0, -1, 1, -1], [-1, -1, 0, -1, 1]]
+        ValueError: if there is not exactly one delay per codebook, or one is negative.
     """
-    if not isinstance(options, Mapping) or options.get("name") not in PATTERNS:
+    if len(delays) != num_codebooks or num_codebooks < 1:
         raise ValueError(
-            f"a pattern is a mapping with a name of {', '.join(PATTERNS)}, such as "
-            f'{{"name": "parallel"}}; got {options!r}'
+            f"expected one delay per codebook: {num_codebooks} codebooks, "
+            f"delays has {len(delays)} entries: {list(delays)}"
         )
-    kind = PATTERNS[options["name"]]
-    known = [field.name for field in fields(kind) if field.name != "num_codebooks"]
-    for key in options:
-        if key not in ("name", *known):
-            raise ValueError(
-                f"the pattern {options['name']} has no option {key!r}: it takes "
-                f"{', '.join(known) or 'none'}"
-            )
-    given = {key: value for key, value in options.items() if key != "name"}
-    return kind(num_codebooks=num_codebooks, **given)
+    if min(delays) < 0:
+        raise ValueError(f"delays are shifts to the right and cannot be negative: {list(delays)}")
 
 
 def _whole(name: str, values: Sequence[int]) -> list[int]:

@@ -3,52 +3,14 @@
 A pattern is data: a *layout*, int64 [K, S], that says which frame of codebook ``k`` is held at
 step ``s``, or -1 where the codebook has none there. Everything else (building a sequence,
 reverting it, aligning the logits) is the same for every layout. Step 0 is always empty: it is
-what the model reads before it has predicted anything.
+what the model reads before it has predicted anything. Which layouts there are is in
+`audiogen.tokens.layouts`.
 
 Source: MusicGen (arXiv:2306.05284), section 2.2 and figure 1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-
-
-def check_delays(delays: Sequence[int], num_codebooks: int) -> None:
-    """Refuse delays that do not fit ``num_codebooks`` codebooks.
-
-    Raises:
-        ValueError: if there is not exactly one delay per codebook, or one is negative.
-    """
-    if len(delays) != num_codebooks or num_codebooks < 1:
-        raise ValueError(
-            f"expected one delay per codebook: {num_codebooks} codebooks, "
-            f"delays has {len(delays)} entries: {list(delays)}"
-        )
-    if min(delays) < 0:
-        raise ValueError(f"delays are shifts to the right and cannot be negative: {list(delays)}")
-
-
-def delay_layout(delays: Sequence[int], num_frames: int) -> Tensor:
-    """Lay out ``num_frames`` frames with codebook ``k`` shifted right by ``delays[k]`` steps.
-
-    Args:
-        delays: K non-negative shifts, in frames; ``range(K)`` is the pattern of MusicGen.
-        num_frames: T, at least 1.
-
-    Returns:
-        int64 [K, T + max(delays) + 1]: frame ``t`` of codebook ``k`` at step
-        ``t + 1 + delays[k]``, -1 elsewhere.
-
-    >>> delay_layout([0, 1], 3).tolist()
-    [[-1, 0, 1, 2, -1], [-1, -1, 0, 1, 2]]
-    """
-    check_delays(delays, len(delays))
-    if num_frames < 1:
-        raise ValueError(f"a layout needs at least one frame, got num_frames={num_frames}")
-    steps = torch.arange(num_frames + max(delays) + 1)
-    frames = steps - 1 - torch.tensor(list(delays))[:, None]
-    return frames.where((frames >= 0) & (frames < num_frames), -1)
 
 
 def build_sequence(codes: Tensor, layout: Tensor, *, fill: int) -> Tensor:
@@ -63,7 +25,8 @@ def build_sequence(codes: Tensor, layout: Tensor, *, fill: int) -> Tensor:
         int64 [B, K, S].
 
     >>> codes = torch.tensor([[[1, 2, 3], [4, 5, 6]]])
-    >>> build_sequence(codes, delay_layout([0, 1], 3), fill=9).tolist()
+    >>> layout = torch.tensor([[-1, 0, 1, 2, -1], [-1, -1, 0, 1, 2]])
+    >>> build_sequence(codes, layout, fill=9).tolist()
     [[[9, 1, 2, 3, 9], [9, 9, 4, 5, 6]]]
     """
     layout = layout.to(codes.device)
