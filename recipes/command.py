@@ -1,29 +1,10 @@
 """What the commands of the recipes share: errors that are one line, and their exit codes."""
 
-import argparse
-import errno
 import sys
-from typing import NoReturn
 
-CALLERS_MISTAKES = {
-    None,
-    errno.EACCES,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-}  # what another path or permission cures
+from audiogen.command import Parser, is_callers_mistake
 
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say on one line what was wrong and leave with exit code 2."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+__all__ = ["Parser", "exit_code"]
 
 
 def exit_code(error: ValueError | OSError) -> int:
@@ -33,4 +14,4 @@ def exit_code(error: ValueError | OSError) -> int:
         2, or 1 for what the caller cannot put right with other words, such as a full disk.
     """
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2 if isinstance(error, ValueError) or error.errno in CALLERS_MISTAKES else 1
+    return 2 if is_callers_mistake(error) else 1

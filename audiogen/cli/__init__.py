@@ -5,41 +5,19 @@ do), 1 anything else.
 """
 
 import argparse
-import errno
 import sys
 import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 from audiogen import __version__
-
-# What a caller can put right by another path or another permission; a full disk is not among them.
-CALLERS_MISTAKES = {
-    None,
-    errno.EACCES,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-}
+from audiogen.command import Parser, is_callers_mistake
 
 NO_MODEL = (
     "no model given: train one with `make demo` and pass --model runs/demo/model, or pass the "
     "folder or hub id of another"
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say on one line what was wrong and leave with exit code 2."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,20 +41,16 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         else:
             print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 2 if _is_callers(error) else 1
-
-
-def _is_callers(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in CALLERS_MISTAKES
-    return isinstance(error, ValueError)
+        return 2 if is_callers_mistake(error) else 1
 
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | FileNotFoundError) and text:
         return text
-    return f"{type(error).__name__}: {text}" + ("" if _is_callers(error) else "; --debug says more")
+    return f"{type(error).__name__}: {text}" + (
+        "" if is_callers_mistake(error) else "; --debug says more"
+    )
 
 
 def _parser() -> Parser:
