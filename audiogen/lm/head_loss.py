@@ -102,7 +102,7 @@ class HeadCrossEntropy(torch.autograd.Function):
                 totals[k] += losses.sum()
                 if needed:
                     slope = _slope(logs, target).to(head.dtype)
-                    grad_x[chosen] += F.linear(slope, head.t()) * scales[k]
+                    grad_x[chosen] += F.linear(slope, head.t()).to(exact) * scales[k]
                     grad_heads[k] += F.linear(slope.t(), own.t())
                     grad_biases[k] += slope.sum(dim=0, dtype=exact)
         losses = totals / counts
