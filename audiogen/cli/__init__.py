@@ -5,6 +5,7 @@ do), 1 anything else.
 """
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -32,7 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Here, so that --help and wrong arguments answer before torch is loaded.
         command: Callable[[argparse.Namespace], int] = import_module(args.module).run
-        return command(args)
+        code = command(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("stopped: what is finished is kept, the same command goes on", file=sys.stderr)
         return 1

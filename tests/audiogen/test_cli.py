@@ -1,5 +1,6 @@
 """The `audiogen` command as a whole: exit codes, one line per mistake, quick answers."""
 
+import os
 import subprocess
 import sys
 import time
@@ -111,6 +112,17 @@ def test_exit_codes_of_the_system(monkeypatch, capsys, error, code):
     monkeypatch.setattr(audiogen.cli.doctor, "run", fail)
     assert main(["doctor"]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_reader_that_has_seen_enough(monkeypatch, capsys):
+    """As of `audiogen doctor | head -1`: no error line, and nothing left to fail at the exit."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    monkeypatch.setattr("audiogen.cli.doctor.run", lambda _: print("a" * 100_000) or 0)
+    with os.fdopen(writes, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert main(["doctor"]) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_doctor_names_what_is_here_and_what_is_not(capsys, monkeypatch, tmp_path):
