@@ -1,12 +1,12 @@
-"""Write lm.npz: what AudioCraft's language model, interleaving and sampling computed.
+"""Write lm.npz and lm_alt.npz: what AudioCraft's language models computed, and their weights.
 
     python tests/golden/make_lm.py FIXTURES
 
 FIXTURES is the folder of arrays that the original AudioCraft 1.4.0a2 computed on a CPU in
-float32 (PyTorch 2.11.0): lm.npz, patterns.npz, training/lm_steps.npz and, for the weights,
-audiogen_tiny/state_dict.bin. Arrays are copied without change, but two that are masked here:
-``t5_hidden`` is zero where the model never reads it, and ``logits`` is left out, as it is
-``logits_allsteps`` where ``mask`` holds.
+float32 (PyTorch 2.11.0): lm.npz, lm_alt.npz, training/lm_steps.npz and, for the weights,
+audiogen_tiny/state_dict.bin and lm_alt/state_dict.bin. Arrays are copied without change, but
+``t5_hidden``, which is zero here where the model never reads it. Left out is what belongs to the
+text encoder, and what follows from the rest, as asserted below.
 """
 
 import sys
@@ -15,38 +15,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-COPIED = (
-    "cond_emb cond_mask codes mask logits_allsteps mask_allsteps ce_per_codebook padding_mask "
-    "ce_per_codebook_padded ce_per_codebook_padded_special fw_sequence fw_cond_emb fw_logits "
-    "greedy greedy_single greedy_cfg1 greedy_uncond prompt greedy_prompt sampling_logits "
-    "probs_t0.7 topk1_t0.7 topk5_t0.7 topk20_t0.7 topk5_t1.0 topp0.1_t0.7 topp0.5_t0.7 "
-    "topp0.9_t0.7 topp0.5_t1.0"
-).split()
-PATTERNS = [
-    f"{pattern}{end}"
-    for pattern in ("delay", "delay_custom")
-    for end in (
-        "_seq _idx _mask _rev _rev_mask _revlogits _revlogits_mask _valid_seq _valid_revlogits "
-        "_valid_revlogits_mask"
-    ).split()
+LEFT_OUT = [
+    *["texts_json", "input_ids", "attention_mask", "cfg_input_ids", "cfg_attention_mask"],
+    *["cfg_cond_mask", "generation_params", "logits", "cfg_cond_emb"],
+    *["null_cond_emb", "null_cond_mask"],
 ]
-STEPS = "tokens metric_lr metric_grad_norm metric_ce metric_ce_q1 metric_ce_q4".split()
+STEPS = ["tokens", "metric_lr", "metric_grad_norm", "metric_ce", "metric_ce_q1", "metric_ce_q4"]
+
+
+def read_model(fixtures: Path, name: str, weights: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a model, and its weights as ``state::...``."""
+    source = np.load(fixtures / f"{name}.npz")
+    arrays = {key: source[key] for key in source if key not in LEFT_OUT}
+    arrays["t5_hidden"] = arrays["t5_hidden"] * arrays["cond_mask"][..., None].astype(np.float32)
+    masked = np.where(arrays["mask"][..., None], arrays["logits_allsteps"], np.nan)
+    assert np.array_equal(masked, source["logits"], equal_nan=True)
+    captioned, nobody = np.split(source["cfg_cond_emb"], 2)
+    assert np.array_equal(captioned, arrays["cond_emb"])
+    assert not nobody.any()
+    assert not source["null_cond_emb"].any()
+    saved = torch.load(fixtures / weights / "state_dict.bin", weights_only=True)
+    state = {f"state::{key}": value.numpy() for key, value in saved["best_state"].items()}
+    return arrays | state
 
 
 def main(fixtures: Path) -> None:
-    lm = np.load(fixtures / "lm.npz")
-    arrays = {name: lm[name] for name in COPIED}
-    arrays["t5_hidden"] = lm["t5_hidden"] * lm["cond_mask"][..., None].astype(np.float32)
-    masked = np.where(lm["mask"][..., None], lm["logits_allsteps"], np.nan)
-    assert np.array_equal(masked, lm["logits"], equal_nan=True)
-    patterns = np.load(fixtures / "patterns.npz")
-    arrays |= {f"patterns::{name}": patterns[name] for name in ["codes", "special", *PATTERNS]}
+    here = Path(__file__)
     steps = np.load(fixtures / "training" / "lm_steps.npz")
     names = STEPS + [name for name in steps if name.startswith("after::")]
+    arrays = read_model(fixtures, "lm", "audiogen_tiny")
     arrays |= {f"steps::{name}": steps[name] for name in names}
-    saved = torch.load(fixtures / "audiogen_tiny" / "state_dict.bin", weights_only=True)
-    arrays |= {f"state::{name}": value.numpy() for name, value in saved["best_state"].items()}
-    np.savez_compressed(Path(__file__).with_name("lm.npz"), **arrays)
+    np.savez_compressed(here.with_name("lm.npz"), **arrays)
+    np.savez_compressed(here.with_name("lm_alt.npz"), **read_model(fixtures, "lm_alt", "lm_alt"))
 
 
 if __name__ == "__main__":

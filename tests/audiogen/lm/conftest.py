@@ -1,69 +1,98 @@
-"""The published model's language model in small, and ours with its weights."""
+"""The reference's language models in small, and ours with their weights."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from audiogen.lm.model import TokenLM
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "lm.npz"  # written by golden/make_lm.py
-LAYER_KEYS = {
-    "self_attn.in_proj_weight": "self_attention.in_proj.weight",
-    "self_attn.out_proj.weight": "self_attention.out_proj.weight",
-    "cross_attention.in_proj_weight": "cross_attention.in_proj.weight",
-    "cross_attention.out_proj.weight": "cross_attention.out_proj.weight",
-    "linear1.weight": "mlp_in.weight",
-    "linear2.weight": "mlp_out.weight",
-    **{
-        f"{theirs}.{part}": f"{ours}.{part}"
-        for theirs, ours in {
-            "norm1": "norm_self",
-            "norm_cross": "norm_cross",
-            "norm2": "norm_mlp",
-        }.items()
-        for part in ("weight", "bias")
+GOLDEN = Path(__file__).parents[2] / "golden"  # its lm*.npz are written by make_lm.py
+SIZES = {"num_codebooks": 4, "codebook_size": 32, "text_dim": 32, "num_heads": 4}
+MODELS = {
+    "lm": SIZES | {"dim": 64, "num_layers": 3, "delays": [0, 1, 2, 3]},
+    "lm_alt": SIZES
+    | {
+        "dim": 32,
+        "num_layers": 2,
+        "pattern": {"name": "parallel"},
+        "norm_first": False,
+        "bias_ff": True,
+        "bias_attn": True,
+        "bias_proj": True,
     },
+}
+RENAMED = {  # in this order, written out here because the loader has a table of its own
+    r"condition_provider\.conditioners\.description\.output_proj": "text_projection",
+    r"out_norm": "norm",
+    r"transformer\.layers": "blocks",
+    r"\.mha\.": ".",
+    r"in_proj_(weight|bias)": r"in_proj.\1",
+    r"self_attn": "self_attention",
+    r"norm1": "norm_self",
+    r"norm2": "norm_mlp",
+    r"linear1": "mlp_in",
+    r"linear2": "mlp_out",
 }
 
 
 def our_state(state):
-    """Rename the reference's tensors; every one is used once."""
-    state = dict(state)
-    text = "condition_provider.conditioners.description.output_proj."
-    ours = {f"text_projection.{part}": state.pop(text + part) for part in ("weight", "bias")}
-    ours |= {f"norm.{part}": state.pop(f"out_norm.{part}") for part in ("weight", "bias")}
-    ours["embedding.weight"] = torch.cat([state.pop(f"emb.{k}.weight") for k in range(4)])
-    ours["head.weight"] = torch.cat([state.pop(f"linears.{k}.weight") for k in range(4)])
-    for layer in range(3):
-        for theirs, name in LAYER_KEYS.items():
-            ours[f"blocks.{layer}.{name}"] = state.pop(f"transformer.layers.{layer}.{theirs}")
-    assert not state
-    return ours
+    """Rename the reference's tensors, and join those of the codebooks."""
+    ours = {}
+    for name, value in state.items():
+        for theirs, name_of_ours in RENAMED.items():
+            name = re.sub(theirs, name_of_ours, name)
+        if found := re.fullmatch(r"(emb|linears)\.(\d)\.(\w+)", name):
+            part, codebook, kind = found.groups()
+            name = f"{ {'emb': 'embedding', 'linears': 'head'}[part] }.{kind}"
+            assert int(codebook) == len(ours.setdefault(name, []))
+            ours[name].append(value)
+        else:
+            ours[name] = value
+    return {name: torch.cat(v) if isinstance(v, list) else v for name, v in ours.items()}
 
 
-@pytest.fixture(scope="session")
-def golden():
-    return {name: torch.from_numpy(array) for name, array in np.load(GOLDEN).items()}
+@dataclass(frozen=True)
+class Reference:
+    """One model of the reference: what it computed, and ours with its weights."""
+
+    name: str
+    arrays: dict[str, Tensor]
+    lm: TokenLM
+
+    def __getitem__(self, name):
+        return self.arrays[name]
+
+
+def load_reference(name):
+    arrays = np.load(GOLDEN / f"{name}.npz")
+    tensors = {key: torch.from_numpy(arrays[key]) for key in arrays}
+    state = {key[7:]: value for key, value in tensors.items() if key.startswith("state::")}
+    lm = TokenLM(**MODELS[name])
+    lm.load_state_dict(our_state(state), strict=True)
+    return Reference(name, tensors, lm.eval())
 
 
 @pytest.fixture
 def golden_lm(golden):
-    """A `TokenLM` with the weights that made the golden arrays, in evaluation mode."""
-    lm = TokenLM(
-        num_codebooks=4,
-        codebook_size=32,
-        text_dim=32,
-        dim=64,
-        num_layers=3,
-        num_heads=4,
-        delays=[0, 1, 2, 3],
-    )
-    prefix = "state::"
-    state = {key[len(prefix) :]: v for key, v in golden.items() if key.startswith(prefix)}
-    lm.load_state_dict(our_state(state), strict=True)
-    return lm.eval()
+    """Ours with the weights that made the arrays of ``golden``, in evaluation mode."""
+    return load_reference("lm").lm
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The arrays of the reference's model of the published kind."""
+    return load_reference("lm").arrays
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def reference(request):
+    """Each model of the reference in turn; not to be changed."""
+    return load_reference(request.param)
 
 
 @pytest.fixture

@@ -11,37 +11,6 @@ def generators(*seeds):
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "settings"),
-    [
-        ("greedy", slice(4), {}),
-        ("greedy_single", slice(1), {}),
-        ("greedy_cfg1", slice(4), {"guidance_scale": 1.0}),
-        ("greedy_prompt", slice(4), {"prompt": True}),
-    ],
-)
-def test_greedy_matches_golden(golden, golden_lm, name, rows, settings):
-    """The reference attends to the padding of the batch: no mask, but for the single caption."""
-    length = 5 if name == "greedy_single" else 59
-    if settings.get("prompt"):
-        settings = settings | {"prompt": golden["prompt"]}
-    codes = generate_codes(
-        golden_lm,
-        golden["cond_emb"][rows, :length],
-        None,
-        num_frames=golden[name].shape[-1],
-        generators=None,
-        **settings,
-    )
-    assert torch.equal(codes, golden[name])
-
-
-def test_greedy_without_captions_matches_golden(golden, golden_lm):
-    text, mask = torch.randn(2, 3, 64), torch.zeros(2, 3, dtype=torch.bool)
-    codes = generate_codes(golden_lm, text, mask, num_frames=20, generators=None)
-    assert torch.equal(codes, golden["greedy_uncond"])
-
-
 def generate_without_cache(lm, text, mask, *, num_frames, draw, scale, prompt=None):
     """Read the whole sequence anew for every step, masking instead of skipping: slow and plain."""
     batch, codebooks, given = len(text), lm.num_codebooks, 0 if prompt is None else prompt.shape[-1]
