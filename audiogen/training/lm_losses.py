@@ -76,5 +76,13 @@ def with_means(values: Mapping[str, float]) -> dict[str, float]:
         if codebook and kind.startswith("loss"):
             groups.setdefault(kind, []).append(value)
             perplexity = f"perplexity{kind.removeprefix('loss')}_codebook_{number}"
-            found[perplexity] = float(torch.tensor(value, dtype=torch.float64).exp())
-    return found | {kind: sum(losses) / len(losses) for kind, losses in groups.items()}
+            found[perplexity] = _exp(value)
+    for kind, losses in groups.items():
+        found[kind] = sum(losses) / len(losses)
+        found[f"perplexity{kind.removeprefix('loss')}"] = _exp(found[kind])
+    return found
+
+
+def _exp(value: float) -> float:
+    """Return e to the power of ``value``, infinite where that is too large for a float."""
+    return float(torch.tensor(value, dtype=torch.float64).exp())
