@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,12 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from audiogen.audio import AudioError, read_clip
+from audiogen.audio import AudioError
 from audiogen.codec.model import Codec
-from audiogen.data.manifest import Clip, manifest_hash, read_manifest
+from audiogen.data.manifest import manifest_hash, read_manifest
+from audiogen.data.segments import Segment, cut, read_segment
 from audiogen.data.shards import TokenShardWriter
 from audiogen.device import usable_device
-
-SHORTEST_REST = 0.1  # of a segment: what is left over at the end of a clip is dropped below this
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Segment:
-    """A piece of a clip that becomes one row of codes."""
-
-    id: str  # the clip's, with "#n" behind it where the clip has several
-    clip: Clip
-    start: float  # seconds from the beginning of the file
-    duration: float  # seconds
 
 
 def encode_manifest(
@@ -112,21 +100,6 @@ def encode_manifest(
     return Path(out)
 
 
-def cut(clip: Clip, segment_duration: float) -> list[Segment]:
-    """Cut a clip into consecutive segments of ``segment_duration`` seconds; the last is shorter."""
-    whole, rest = divmod(clip.duration, segment_duration)
-    count = int(whole) + int(whole == 0 or rest >= SHORTEST_REST * segment_duration)
-    return [
-        Segment(
-            id=clip.id if count == 1 else f"{clip.id}#{number}",
-            clip=clip,
-            start=clip.start + number * segment_duration,
-            duration=min(segment_duration, clip.duration - number * segment_duration),
-        )
-        for number in range(count)
-    ]
-
-
 class _Reader(Dataset[tuple[Segment, Tensor | str]]):
     """Segments with their waveform float32 [C, t], or with the reason why there is none."""
 
@@ -144,16 +117,14 @@ class _Reader(Dataset[tuple[Segment, Tensor | str]]):
     def __getitem__(self, index: int) -> tuple[Segment, Tensor | str]:
         segment = self.segments[index]
         try:
-            waveform = read_clip(
-                segment.clip.path,
-                start=segment.start,
-                duration=segment.duration,
+            return segment, read_segment(
+                segment,
                 sample_rate=self.sample_rate,
                 channels=self.channels,
+                num_samples=self.num_samples,
             )
         except AudioError as error:
             return segment, str(error)
-        return segment, waveform[:, : self.num_samples]
 
 
 class _Rows:

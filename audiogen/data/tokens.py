@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from audiogen.data.captions import pick_caption
 from audiogen.data.sampler import nth_of_pass
 from audiogen.data.shards import (
     AGAIN,
@@ -19,7 +20,6 @@ from audiogen.data.shards import (
     read_header,
     read_items,
 )
-from audiogen.rng import item_generator
 
 _MAX_OPEN = 256  # memory maps; each holds a file descriptor, of which a process may have 1024
 
@@ -98,19 +98,13 @@ class TokenDataset(Dataset[dict[str, Any]]):
         return {
             "codes": torch.from_numpy(codes),
             "frames": frames,
-            "caption": self._caption(captions, index),
+            "caption": pick_caption(captions, seed=self.seed, item=index, first=self.fixed),
             "index": index,
         }
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map is pickled as the array it shows: workers open the files themselves.
         return self.__dict__ | {"_shards": {}}
-
-    def _caption(self, captions: Sequence[str], index: int) -> str | None:
-        if not captions or self.fixed:
-            return captions[0] if captions else None
-        generator = item_generator(seed=self.seed, item=index)
-        return captions[int(torch.randint(len(captions), (), generator=generator))]
 
     def _shard(self, shard: int) -> np.ndarray:
         if shard not in self._shards:

@@ -87,7 +87,7 @@ class WaveformDataset(Dataset[dict[str, Any]]):
         return self.num_samples
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        clip, start = self._choose(index)
+        clip, start = self.choose(index)
         waveform = read_clip(
             clip.path,
             start=start,
@@ -97,7 +97,7 @@ class WaveformDataset(Dataset[dict[str, Any]]):
         )
         return _padded(waveform, self.num_frames) | {"index": index}
 
-    def _choose(self, index: int) -> tuple[Clip, float]:
+    def choose(self, index: int) -> tuple[Clip, float]:
         """The clip of an item and where its crop begins, in seconds from the file's beginning."""
         if self.fixed:
             clip = self.clips[index % len(self.clips)]

@@ -12,9 +12,10 @@ import torch
 from audiogen.audio import read_audio, write_audio
 from audiogen.codec.model import Codec
 from audiogen.data.manifest import Clip, write_manifest
+from audiogen.data.segments import cut
 from audiogen.data.shards import read_header
 from audiogen.data.tokens import TokenDataset, TokenError
-from audiogen.encode import cut, encode_manifest
+from audiogen.encode import encode_manifest
 
 RATE = 1600
 SETTINGS = {"segment_duration": 0.5, "batch_size": 2, "shard_size": 3, "progress": False}
@@ -164,7 +165,7 @@ def test_a_finished_folder_needs_no_sounds(manifest, undisturbed, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("audiogen.encode.read_clip", refuse)
+    monkeypatch.setattr("audiogen.data.segments.read_clip", refuse)
     before = contents(undisturbed)
     assert encode_manifest(make_codec(), manifest, undisturbed, **SETTINGS) == undisturbed
     assert contents(undisturbed) == before

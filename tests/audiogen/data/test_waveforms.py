@@ -69,7 +69,7 @@ def test_an_item_is_a_function_of_seed_and_number(manifest):
 
 def test_crops_lie_within_their_clip_and_everywhere_in_it(manifest):
     data = WaveformDataset(manifest, **SETTINGS)
-    starts = [first_sample(data[i]) for i in range(600) if data._choose(i)[0].id == "5"]
+    starts = [first_sample(data[i]) for i in range(600) if data.choose(i)[0].id == "5"]
     assert len(starts) == 100
     assert min(starts) >= 4000
     assert max(starts) <= 12000 - 2000
@@ -88,7 +88,7 @@ def test_crops_are_whole_pieces_of_the_file(manifest):
 
 def test_short_clips_are_filled_up_and_masked(manifest):
     data = WaveformDataset(manifest, **SETTINGS)
-    short = next(data[i] for i in range(6) if data._choose(i)[0].id == "4")
+    short = next(data[i] for i in range(6) if data.choose(i)[0].id == "4")
     assert short["mask"].sum() == 800
     assert short["mask"][:800].all()
     assert torch.equal(short["waveform"][0, :800], ramp(0.1))
@@ -104,26 +104,26 @@ def test_fixed_items_are_the_beginnings_in_order(manifest):
 def test_number_of_samples_is_free_and_still_shows_every_clip(manifest):
     data = WaveformDataset(manifest, **SETTINGS, num_samples=4)
     assert len(data) == 4
-    assert {data._choose(i)[0].id for i in range(6)} == set("012345")
+    assert {data.choose(i)[0].id for i in range(6)} == set("012345")
 
 
 def test_sampling_by_duration_makes_all_seconds_as_likely(manifest):
     """Closed form: clip i comes up in a share of d_i / sum(d) of the items."""
     data = WaveformDataset(manifest, **SETTINGS, sample_by="duration")
-    chosen = [data._choose(i)[0].id for i in range(4000)]
+    chosen = [data.choose(i)[0].id for i in range(4000)]
     lengths = {clip.id: clip.duration for clip in data.clips}
     for name, length in lengths.items():
         expected = length / sum(lengths.values())
         deviation = (expected * (1 - expected) / 4000) ** 0.5
         assert chosen.count(name) / 4000 == pytest.approx(expected, abs=4 * deviation)
     again = WaveformDataset(manifest, **SETTINGS, sample_by="duration")
-    assert [again._choose(i)[0].id for i in range(50)] == chosen[:50]
+    assert [again.choose(i)[0].id for i in range(50)] == chosen[:50]
 
 
 def test_late_crops_hold_their_share_of_sound(manifest):
     """Of 2000 samples at least half are sound; without the ratio all are, in long clips."""
     data = WaveformDataset(manifest, **SETTINGS, min_segment_ratio=0.5)
-    items = [data[i] for i in range(120) if data._choose(i)[0].id != "4"]
+    items = [data[i] for i in range(120) if data.choose(i)[0].id != "4"]
     filled = [int(item["mask"].sum()) for item in items]
     assert min(filled) >= 1000
     assert min(filled) < 1900
