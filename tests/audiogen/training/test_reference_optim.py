@@ -14,19 +14,22 @@ ARRAYS = np.load(Path(__file__).parents[2] / "golden" / "codec_training.npz")
 INFO = json.loads(str(ARRAYS["optim/lr_info_json"]))
 
 
-def ours(kind: str, settings: dict, steps: int) -> np.ndarray:
+def ours(kind: str, settings: dict, steps: int, **how) -> np.ndarray:
     """The reference's schedule by our functions, as learning rates of ``steps`` updates."""
     base, total, warmup = (settings[name] for name in ("base_lr", "total_updates", "warmup"))
+    start = settings.get("warmup_init_lr", 0.0) / base
     function, keywords = {
-        "inverse_sqrt": (
-            schedules.inverse_sqrt,
-            {"warmup": warmup, "start": settings.get("warmup_init_lr", 0.0) / base},
-        ),
+        "inverse_sqrt": (schedules.inverse_sqrt, {"warmup": warmup, "start": start}),
         "cosine": (
             schedules.cosine,
-            {"total": total, "warmup": warmup, "floor": settings.get("lr_min_ratio")},
+            {
+                "total": total,
+                "warmup": warmup,
+                "floor": settings.get("lr_min_ratio"),
+                "cycle": settings.get("cycle_length"),
+            },
         ),
-        "linear_warmup": (schedules.constant, {"warmup": warmup}),
+        "linear_warmup": (schedules.constant, {"warmup": warmup, "start": start}),
         "polynomial_decay": (
             schedules.polynomial,
             {
@@ -38,15 +41,21 @@ def ours(kind: str, settings: dict, steps: int) -> np.ndarray:
             },
         ),
     }[kind]
-    return np.array([base * function(step, **keywords) for step in range(steps)])
+    return np.array([base * function(step, **keywords, **how) for step in range(steps)])
 
 
 @pytest.mark.parametrize("name", INFO)
 def test_schedules_match_golden(name):
-    """From the end of the warm-up on; but for inverse_sqrt the reference begins with a rate of 0.
+    """Every learning rate; but for inverse_sqrt the reference counts from 0, which is a word."""
+    settings, expected = INFO[name], ARRAYS[f"optim/lr_{name}"]
+    how = {} if settings["kind"] == "inverse_sqrt" else {"zero_based": True}
+    found = ours(settings["kind"], settings, len(expected), **how)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
 
-    That update would teach nothing: our warm-ups are its ones from the second update on.
-    """
+
+@pytest.mark.parametrize("name", INFO)
+def test_our_warm_ups_begin_with_an_update_that_teaches(name):
+    """From the end of the warm-up on we are the reference; during it, one update ahead of it."""
     settings, expected = INFO[name], ARRAYS[f"optim/lr_{name}"]
     kind = settings["kind"]
     found = ours(kind, settings, len(expected))
@@ -55,6 +64,13 @@ def test_schedules_match_golden(name):
     shift = 0 if kind == "inverse_sqrt" else 1
     np.testing.assert_allclose(found[: end - shift], expected[shift:end], rtol=1e-6, atol=1e-12)
     assert (expected[0] == 0) == (shift == 1)
+
+
+def test_every_array_of_the_reference_is_used():
+    used = {f"optim/lr_{name}" for name in INFO} | {"optim/lr_info_json", "optim/ema_values"}
+    used |= {f"optim/ema_{kind}" for kind in ("unbias_0.99", "unbias_0.9", "biased_0.9")}
+    used |= {f"{name}_count" for name in used if "ema_" in name and "values" not in name}
+    assert used == {name for name in ARRAYS if name.startswith("optim/")}
 
 
 @pytest.mark.parametrize("decay", [0.99, 0.9])

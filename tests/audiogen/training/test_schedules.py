@@ -4,8 +4,16 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import ExponentialLR, StepLR
 
-from audiogen.training.schedules import constant, cosine, inverse_sqrt, set_learning_rate
+from audiogen.training.schedules import (
+    constant,
+    cosine,
+    exponential,
+    inverse_sqrt,
+    set_learning_rate,
+    stairs,
+)
 
 
 def test_published_schedule():
@@ -38,12 +46,32 @@ def test_first_update_learns(schedule):
     ("call", "message"),
     [
         (lambda: inverse_sqrt(0, warmup=0), "warm-up of 1 update or more, got 0"),
+        (lambda: cosine(0, total=3, cycle=0), "cycle must be above 0, got 0"),
+        (lambda: stairs(0, every=0, factor=0.5), "every must be at least 1"),
         (lambda: constant(-1), "cannot be negative: got step -1"),
     ],
 )
 def test_impossible_schedules_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (partial(stairs, every=3, factor=0.3), partial(StepLR, step_size=3, gamma=0.3)),
+        (partial(exponential, factor=0.9), partial(ExponentialLR, gamma=0.9)),
+    ],
+)
+def test_stairs_and_exponential_are_those_of_torch(ours, theirs):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = theirs(optimizer)
+    for step in range(12):
+        assert ours(step) == pytest.approx(optimizer.param_groups[0]["lr"])
+        assert ours(step + 4, warmup=4) == pytest.approx(ours(step))
+        optimizer.step()
+        scheduler.step()
+    assert [ours(step, warmup=4) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_learning_rate_is_relative_to_the_first_and_survives_a_restart():
