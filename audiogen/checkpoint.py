@@ -1,13 +1,13 @@
-"""Our model folder <-> models: config.json + safetensors; no pickle, no Hydra.
+"""Model folders <-> models: ours, of config.json + safetensors, and published ones.
 
-A folder holds `config.json` (format, version, the constructor arguments of every part, the
+A folder of ours holds `config.json` (format, version, the constructor arguments of every part, the
 codec's fingerprint, size and sha256 of each tensor file), `codec.safetensors` and, for a whole
 model, `lm.safetensors` and `text.safetensors` (absent when the text encoder is an outside
 network such as T5, which is named in config.json), and a model card `README.md`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from audiogen.codec.model import Codec
 from audiogen.device import usable_device
 from audiogen.files import given_path
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.build import build_part
+from audiogen.model_folder.build import build_on_meta, build_part
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
 from audiogen.model_folder.layout import (
@@ -29,25 +29,18 @@ from audiogen.model_folder.layout import (
     read_tensors,
     write_folder,
 )
+from audiogen.model_folder.parts import Model, place_of_text
 from audiogen.model_folder.replace import restore_folder
-from audiogen.released.load import load_released, released_file
+from audiogen.released.facts import hashed_config
+from audiogen.released.lm_load import read_lm_file
+from audiogen.released.load import load_released_codec, released_file
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
+from audiogen.released.whole import is_whole, load_whole
 from audiogen.text import TextEncoder, build_text_encoder
 
 __all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
 
 Part = TypeVar("Part")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """The parts of a loaded model folder."""
-
-    text: TextEncoder
-    lm: TokenLM
-    codec: Codec
-    max_duration: float  # seconds; the longest window the language model was trained on
-    config: Mapping[str, Any]  # config.json as read
 
 
 def save_codec(
@@ -106,6 +99,7 @@ def load_codec(
     *,
     device: str | torch.device = "cpu",
     fast: Fast | None = None,
+    revision: str | None = None,
 ) -> Codec:
     """Read a codec, in eval mode.
 
@@ -115,21 +109,23 @@ def load_codec(
             one; a folder of a transformers `EncodecModel`; or a hub id of any of these.
         device: where the codec is put.
         fast: "near" or "fast", for inference with a known error; see `audiogen.codec.fast`.
+        revision: of a hub id: a commit, branch or tag.
 
     Raises:
         ValueError: if the device cannot be used, or ``fast`` is unknown.
         FileNotFoundError: if the folder or a file of it is missing.
         CheckpointError: if it is none of these, is damaged, or its codec is not the one
-            the folder was saved with; see also `audiogen.released.load_released`.
+            the folder was saved with; see also `audiogen.released.load_released_codec`.
     """
     device = usable_device(device)
-    return accelerated(_load_exact(find_codec(source)).to(device).eval(), fast)
+    codec = _load_exact(find_codec(source, revision=revision))
+    return accelerated(codec.to(device).eval(), fast)
 
 
 def _load_exact(path: Path) -> Codec:
     if not is_ours(path):
         if released_file(path) is not None or (path / LM_FILE).is_file():
-            return load_released(path)
+            return load_released_codec(path)
         if is_encodec_folder(path):
             return load_encodec_folder(path)
     return _load_our_codec(path)
@@ -157,20 +153,49 @@ def load_model(
     dtype: torch.dtype | None = None,
     text_encoder: str | Path | None = None,
     codec_fast: Fast | None = None,
+    revision: str | None = None,
+    codec: str | Path | None = None,
 ) -> Model:
     """Read a whole model, in eval mode; strict, as `load_codec` is.
 
     Args:
-        source: a folder that `save_model` wrote, or a hub id.
+        source: a folder that `save_model` wrote; a folder in the published layout, with
+            ``state_dict.bin`` and ``compression_state_dict.bin``, or the former's path; or a hub
+            id of either.
         device: where the parts are put.
         dtype: of the language model; None keeps the stored one, except that half precision
             becomes float32 on the CPU. The codec and the text encoder stay float32.
         text_encoder: where an outside text encoder is read from, instead of the name in
-            config.json; a relative name is first looked for inside the folder.
+            the model; a relative name is first looked for inside the folder.
         codec_fast: "near" or "fast", a quicker codec with a known error that cannot be saved.
+        revision: of a hub id: a commit, branch or tag.
+        codec: of a published language model whose codec does not lie beside it, that codec.
+
+    Raises:
+        CheckpointError: as `load_codec` and `audiogen.released.load_released` do.
+        TextEncoderError: if an outside text encoder cannot be read.
     """
     device = usable_device(device)
-    folder = find_folder(source)
+    folder = find_folder(source, revision=revision)
+    if not is_ours(folder) and is_whole(folder):
+        file = read_lm_file(folder)
+        dtype = dtype or _kept_dtype(file.state, device)
+        model = load_whole(file, text_encoder=text_encoder, codec=codec, dtype=dtype, device=device)
+    elif codec is not None:
+        raise ValueError(f"{folder} has its own codec: leave codec out")
+    else:
+        model = _load_our_model(folder, device, dtype, text_encoder)
+    if isinstance(model.text, nn.Module):
+        model.text.to(device).eval()
+    return replace(model, codec=accelerated(model.codec.to(device), codec_fast))
+
+
+def _load_our_model(
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    text_encoder: str | Path | None,
+) -> Model:
     config = read_config(folder)
     if config["format"] != "audiogen-model":
         raise CheckpointError(
@@ -179,30 +204,39 @@ def load_model(
         )
     codec = _load_our_codec(folder)
     state = read_tensors(folder, config, "lm.safetensors")
-    lm = _build(TokenLM, config["lm"], folder)
+    lm = build_on_meta(TokenLM, config["lm"], folder, said_in="config.json")
     load_strict(lm, state, source=folder / "lm.safetensors")
-    text = _load_text(folder, config, text_encoder)
-    if isinstance(text, nn.Module):
-        text.to(device).eval()
     return Model(
-        text=text,
+        text=_load_text(folder, config, text_encoder),
         lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, device)).eval(),
-        codec=accelerated(codec.to(device), codec_fast),
+        codec=codec,
         max_duration=float(config["max_duration"]),
         config=config,
     )
 
 
-def find_folder(source: str | Path) -> Path:
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """Return what decides what a model computes, and its card: config.json, or its like.
+
+    Raises:
+        FileNotFoundError: if the folder is missing.
+        CheckpointError: if it is no model, or damaged.
+    """
+    if not is_ours(folder) and is_whole(folder):
+        return hashed_config(read_lm_file(folder))
+    return read_config(folder)
+
+
+def find_folder(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the folder of a path or hub id, bringing back one whose replacement was killed."""
     restore_folder(given_path(source))
-    return resolve(source)
+    return resolve(source, revision=revision)
 
 
-def find_codec(source: str | Path) -> Path:
+def find_codec(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the file or folder of a codec's path or hub id, as `find_folder` does."""
     restore_folder(given_path(source))
-    return resolve_codec(source)
+    return resolve_codec(source, revision=revision)
 
 
 def is_ours(path: Path) -> bool:
@@ -233,9 +267,7 @@ def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | N
     """Rebuild the text encoder; its tensors lie in the folder or, for T5, where its name says."""
     keywords = dict(config["text"])
     if "name" in keywords:
-        name = str(override or keywords["name"])
-        inside = folder / name
-        keywords["name"] = str(inside) if inside.is_dir() else name
+        keywords["name"] = place_of_text(keywords["name"], folder, override)
     elif override is not None:
         raise CheckpointError(
             f"the {keywords.get('_type')} text encoder of {folder} is part of the model and cannot "

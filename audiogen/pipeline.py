@@ -61,10 +61,21 @@ class AudioGen(Stages):
         text_encoder: str | Path | None = None,
         *,
         codec_fast: Fast | None = None,
+        revision: str | None = None,
+        codec: str | Path | None = None,
     ) -> Self:
-        """Load a model folder, or a model of the hub by its id; see `audiogen.checkpoint`."""
+        """Load a model folder, ours or published, or a model of the hub by its id.
+
+        For the arguments see `audiogen.checkpoint.load_model`.
+        """
         parts = load_model(
-            source, device=device, dtype=dtype, text_encoder=text_encoder, codec_fast=codec_fast
+            source,
+            device=device,
+            dtype=dtype,
+            text_encoder=text_encoder,
+            codec_fast=codec_fast,
+            revision=revision,
+            codec=codec,
         )
         return cls(
             text=parts.text,

@@ -1,6 +1,7 @@
 """Export a checkpoint as a model folder: python scripts/export.py run=RUN_FOLDER out=FOLDER.
 
-With format=released a codec becomes the file that AudioCraft publishes and reads.
+With format=released a codec becomes the file, and a language model with its codec the folder, that
+AudioCraft publishes and reads.
 """
 
 from omegaconf import DictConfig
@@ -18,6 +19,7 @@ def main(cfg: DictConfig) -> None:
         checkpoint=cfg.checkpoint,
         codec_folder=cfg.codec_folder,
         layout=cfg.format,
+        dtype=cfg.dtype,
     )
 
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audiogen.audio import audio_info, write_audio
-from audiogen.checkpoint import find_folder
+from audiogen.checkpoint import find_folder, read_model_config
 from audiogen.cli.device import chosen_device
 from audiogen.cli.prompts import Prompt, gather_prompts
 from audiogen.files import remove_unfinished, replacing
 from audiogen.generation.settings import count_frames
-from audiogen.model_folder.layout import model_hash, read_config
+from audiogen.model_folder.layout import model_hash
 from audiogen.pipeline import AudioGen
 
 LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
     device = chosen_device(args.device)
-    config = read_config(find_folder(args.model))
+    config = read_model_config(find_folder(args.model))
     settings = _settings(args, config)
     said = settings | ({"codec_fast": args.fast} if args.fast else {})
     said |= {"level": args.level} if args.level != "none" else {}

@@ -14,6 +14,7 @@ from audiogen.codec.model import Codec
 from audiogen.generation.settings import check_options
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.hub import upload
+from audiogen.resampling import convert_audio
 from audiogen.text import TextEncoder
 
 
@@ -87,15 +88,18 @@ class Stages:
 
     @torch.no_grad()
     def encode(self, waveform: Tensor, sample_rate: int) -> Tensor:
-        """Map float [B, C, T] or [C, T] at any rate and channel count to codes int64 [B, K, T]."""
+        """Map float [B, C, T] or [C, T] at any rate and channel count to codes int64 [B, K, T].
+
+        The sound is brought to the codec's rate and channels as the reference does it, so that
+        its continuation is the reference's.
+        """
         batch = waveform[None] if waveform.ndim == 2 else waveform
         if batch.ndim != 3 or not batch.is_floating_point() or not bool(batch.isfinite().all()):
             raise ValueError(
                 "expected a finite floating point sound [C, T] or [B, C, T] with full scale at 1, "
                 f"got {waveform.dtype} of shape {list(waveform.shape)}"
             )
-        resampled = resample(batch, sample_rate, self.sample_rate)
-        matched = _match_channels(resampled, self.codec.channels)
+        matched = _converted(batch, sample_rate, self.sample_rate, self.codec.channels)
         codes, scale = self.codec.encode(matched.to(self.device))
         if scale is not None:
             raise ValueError(
@@ -143,16 +147,16 @@ def _check_parts(text: TextEncoder, lm: TokenLM, codec: Codec) -> None:
         )
 
 
-def _match_channels(waveform: Tensor, channels: int) -> Tensor:
-    """Mix float [B, C, T] down to mono, repeat mono, or keep the first channels."""
+def _converted(waveform: Tensor, source_rate: int, rate: int, channels: int) -> Tensor:
+    """Mix float [B, C, T] down to mono, repeat mono, or keep the first channels; resample."""
     given = waveform.shape[1]
-    if channels == 1:
-        return waveform.mean(dim=1, keepdim=True)
-    if given == 1:
-        return waveform.expand(-1, channels, -1)
-    if given < channels:
+    if 1 < given < channels:
         raise ValueError(f"the codec needs {channels} channels, the sound has {given}: give mono")
-    return waveform[:, :channels]
+    try:
+        return convert_audio(waveform, source_rate, rate, channels)
+    except ValueError:  # rates without a common divisor: no table of filters, but as good a sound
+        resampled = resample(waveform, source_rate, rate)
+        return convert_audio(resampled, rate, rate, channels)
 
 
 def finite(waveform: Tensor) -> Tensor:

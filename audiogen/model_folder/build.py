@@ -35,8 +35,29 @@ def build_part(
     Raises:
         CheckpointError: if this version cannot build it.
     """
+    return _built(build, keywords, source, said_in, NoInit())
+
+
+def build_on_meta(
+    build: Callable[..., Part], keywords: Mapping[str, Any], source: Path, *, said_in: str
+) -> Part:
+    """Do what `build_part` does, but take no memory for the weights.
+
+    They are on the device "meta": only their shapes are there. Load others by ``assign=True``.
+    Tables that the part computes for itself are real.
+    """
+    return _built(build, keywords, source, said_in, OnMeta())
+
+
+def _built(
+    build: Callable[..., Part],
+    keywords: Mapping[str, Any],
+    source: Path,
+    said_in: str,
+    mode: TorchFunctionMode,
+) -> Part:
     try:
-        with torch.random.fork_rng(devices=[]), NoInit():
+        with torch.random.fork_rng(devices=[]), mode:
             return build(**keywords)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise CheckpointError(
@@ -58,3 +79,19 @@ class NoInit(TorchFunctionMode):
         if func in DRAWS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
+
+
+class OnMeta(NoInit):
+    """Also makes what `torch.empty` returns, as layers of torch allocate weights, hold nothing."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Redirect `torch.empty`."""
+        if func is torch.empty:
+            kwargs = {**(kwargs or {}), "device": "meta"}
+        return super().__torch_function__(func, types, args, kwargs)

@@ -6,88 +6,174 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audiogen.files import given_path
+from audiogen.model_folder.known import KNOWN, sha256_of
 
 # "org/name": exactly one slash, no leading dot; such a path on the disk goes first.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w-][\w.-]*")
 OUR_FILES = ["*.json", "*.safetensors", "*.model", "README.md"]  # with a T5 folder, if any
 LM_FILE, CODEC_FILE = PUBLISHED_FILES = ("state_dict.bin", "compression_state_dict.bin")
+OUR_LM, OUR_CODEC = "lm.safetensors", "codec.safetensors"
+TEXT_FILES = ["README.md", "*/config.json", "*/*.safetensors", "*/*token*", "*/*.model"]
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class HubError(FileNotFoundError):
     """A hub id that could not be turned into a folder."""
 
 
-def resolve(source: str | Path) -> Path:
+class DamagedFileError(ValueError):
+    """A file in the hub's cache is not what the hub says it is."""
+
+
+def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the folder that ``source`` names: a path, or a hub id whose files are fetched.
+
+    Args:
+        source: a path or "org/name".
+        revision: of a hub id: a commit, branch or tag; None is its main branch.
 
     Raises:
         FileNotFoundError: if there is neither such a folder nor, for "org/name", such a model
             in the hub or in its cache.
+        ValueError: if a path has no revision to choose, or a file that was fetched is damaged.
     """
     path = given_path(source)
     if path.exists():
-        return path
+        return _unrevised(path, revision)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
-        return _download(source)
+        return _download(source, revision)
     raise FileNotFoundError(
         f"no model at {source}: there is no such folder. Give a folder that holds a config.json, "
         "or a hub id of the form org/name; `make demo` trains a model into runs/demo/model"
     )
 
 
-def resolve_codec(source: str | Path) -> Path:
+def resolve_codec(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the file or folder that holds the codec of ``source``; raises as `resolve` does.
 
     Of a model in the published layout only the codec is fetched, not the language model.
     """
     path = given_path(source)
     if path.exists() or not (isinstance(source, str) and HUB_ID.fullmatch(source)):
-        return resolve(source)
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        return resolve(source, revision=revision)
+    from huggingface_hub import hf_hub_download
 
-    if isinstance(try_to_load_from_cache(source, "codec.safetensors"), str):  # one of ours
-        return resolve(source)
+    sums = _listed(source, revision)
+    if sums is None:
+        folder = _cached(source, revision)
+        published = (folder / CODEC_FILE).is_file() and not (folder / OUR_CODEC).is_file()
+        return _verified(folder / CODEC_FILE, source, None) if published else folder
+    if CODEC_FILE not in sums or OUR_CODEC in sums:
+        return _download(source, revision)
     with _hub_errors(source):
-        if _is_published(source):
-            return Path(hf_hub_download(source, CODEC_FILE))
-    return _download(source)
+        file = Path(hf_hub_download(source, CODEC_FILE, revision=revision))
+    return _verified(file, source, sums[CODEC_FILE])
 
 
-def _is_published(name: str) -> bool:
-    """Say whether the hub has a codec of the published layout, or the cache of this machine.
+def _download(name: str, revision: str | None) -> Path:
+    """Fetch what is wanted of a model, and nothing else: some hold it in several forms."""
+    from huggingface_hub import snapshot_download
 
-    One question: a download that nobody answers asks seven times, for half a minute and aloud.
-    """
-    from huggingface_hub import errors, file_exists, try_to_load_from_cache
-
-    cached = isinstance(try_to_load_from_cache(name, CODEC_FILE), str)
-    try:
-        return file_exists(name, CODEC_FILE) or cached  # also if one is no longer logged in
-    except (ConnectionError, errors.HTTPError) as error:
-        if isinstance(error, errors.HfHubHTTPError) and not cached:
-            raise  # it did answer
-        return cached
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import file_exists, snapshot_download
-
-    with _hub_errors(name):
-        folder = Path(snapshot_download(name, allow_patterns=OUR_FILES))
-        if not (folder / "config.json").is_file():
-            found = [file for file in PUBLISHED_FILES if file_exists(name, file)]
-            raise HubError(_not_ours(name, found))
+    sums = _listed(name, revision)
+    if sums is None:
+        folder = _cached(name, revision)
+    else:
+        with _hub_errors(name):
+            wanted = _wanted(name, set(sums))
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    for file in PUBLISHED_FILES:
+        if (folder / file).is_file():
+            _verified(folder / file, name, (sums or {}).get(file))
     return folder
 
 
-def _not_ours(name: str, published: list[str]) -> str:
-    if published:
-        return (
-            f"{name} is in the published layout ({', '.join(published)}), of which this version "
-            "of audiogen reads the codec only, by Codec.from_pretrained: as a whole model use one "
-            "saved by audiogen (config.json + safetensors)"
+def _listed(name: str, revision: str | None) -> dict[str, str | None] | None:
+    """Ask the hub for names and sha256 of a model's files; None if it does not answer.
+
+    Files that are kept as text have no sha256 there. One question: a download that nobody answers
+    asks seven times, for half a minute and aloud.
+    """
+    from huggingface_hub import HfApi, errors
+
+    with _hub_errors(name):
+        try:
+            found = HfApi().model_info(name, revision=revision, files_metadata=True)
+        except errors.HfHubHTTPError:
+            if _is_cached(name, revision):  # one is no longer logged in, or the hub is unwell
+                return None
+            raise
+        except (ConnectionError, errors.HTTPError):
+            return None
+    return {
+        file.rfilename: None if file.lfs is None else file.lfs.sha256
+        for file in found.siblings or ()
+    }
+
+
+def _is_cached(name: str, revision: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    marks = (OUR_CODEC, CODEC_FILE, "config.json")
+    found = (try_to_load_from_cache(name, file, revision=revision) for file in marks)
+    return any(isinstance(file, str) for file in found)
+
+
+def _cached(name: str, revision: str | None) -> Path:
+    """Return the folder of a model in the hub's cache."""
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(name):
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+
+
+def _wanted(name: str, files: set[str]) -> list[str]:
+    """Return patterns of what to fetch."""
+    if LM_FILE in files and not files & {OUR_CODEC, OUR_LM}:
+        if CODEC_FILE not in files:
+            raise HubError(
+                f"{name} has a {LM_FILE} and no {CODEC_FILE}, which turns codes to sound"
+            )
+        return TEXT_FILES + list(PUBLISHED_FILES)
+    if "config.json" in files:
+        return OUR_FILES
+    if CODEC_FILE in files:
+        raise HubError(f"{name} holds a codec only: load it with Codec.from_pretrained")
+    raise HubError(
+        f"{name} is no model that is known here: it has neither a config.json nor a {LM_FILE}. "
+        "Give another id"
+    )
+
+
+def _verified(file: Path, name: str, digest: str | None) -> Path:
+    """Compare a published file with what the hub says, or said when it was fetched.
+
+    Raises:
+        DamagedFileError: if it is another file.
+    """
+    stored = file.resolve().name  # the cache names large files by their sha256
+    known = {
+        model.files[file.name][1]
+        for model in KNOWN
+        if model.name == name and model.revision == file.parent.name and file.name in model.files
+    }
+    wanted = known | {d for d in (digest, stored if SHA256.fullmatch(stored) else None) if d}
+    found = sha256_of(file) if wanted else None
+    if wanted - {found}:
+        raise DamagedFileError(
+            f"{file} has sha256 {str(found)[:12]} and should have "
+            f"{', '.join(sorted(d[:12] for d in wanted))}: it was damaged or replaced; remove "
+            f"{file.resolve()} and load {name} again"
         )
-    return f"{name} is not a model saved by audiogen: it has no config.json. Give another id"
+    return file
+
+
+def _unrevised(path: Path, revision: str | None) -> Path:
+    if revision is not None:
+        raise ValueError(
+            f"{path} is on this disk and has no revisions: leave revision={revision!r} out, or "
+            "give a hub id"
+        )
+    return path
 
 
 @contextmanager
@@ -102,6 +188,8 @@ def _hub_errors(name: str) -> Iterator[None]:
             f"{name} asks for its licence to be accepted: do so on its page, then log in with "
             "`hf auth login`"
         ) from error
+    except errors.RevisionNotFoundError as error:
+        raise HubError(f"the hub has {name}, but not that revision of it: see its page") from error
     except errors.RepositoryNotFoundError as error:
         raise HubError(
             f"the hub has no model {name} that you may read, and there is no such folder here: "

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from audiogen.model_folder.card import check_card, render_card
-from audiogen.model_folder.hub import PUBLISHED_FILES
+from audiogen.model_folder.hub import CODEC_FILE, LM_FILE
 from audiogen.model_folder.replace import replace_folder
 
 VERSION = 1  # raised with every change of the layout
@@ -224,12 +224,10 @@ def _sha256(path: Path) -> str:
 
 
 def _no_config(folder: Path) -> str:
-    published = [name for name in PUBLISHED_FILES if (folder / name).exists()]
-    if published:
+    if (folder / CODEC_FILE).exists():
         return (
-            f"{folder} is in the published layout ({', '.join(published)}), of which this version "
-            "of audiogen reads the codec only, by Codec.from_pretrained: as a whole model use one "
-            "saved by audiogen (config.json + safetensors)"
+            f"{folder} holds a published codec ({CODEC_FILE}) and no language model: load it with "
+            f"Codec.from_pretrained, or put {LM_FILE} beside it for a whole model"
         )
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:4]) or "nothing"
     return (

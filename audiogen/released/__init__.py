@@ -4,6 +4,8 @@
 """
 
 from audiogen.released.export import export_released
-from audiogen.released.load import load_released
+from audiogen.released.lm_load import load_language_model
+from audiogen.released.load import load_released_codec
+from audiogen.released.whole import load_released
 
-__all__ = ["export_released", "load_released"]
+__all__ = ["export_released", "load_language_model", "load_released", "load_released_codec"]

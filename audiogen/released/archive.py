@@ -75,7 +75,8 @@ def _check_kind(path: Path) -> bool:
             f"{path} is a safetensors file: give the folder that holds it and its config.json"
         )
     if start[:2] == b"PK":
-        return _check_sums(path)
+        stat = path.stat()
+        return _check_sums(path, stat.st_size, stat.st_mtime_ns)
     if start[:1] != b"\x80":  # how a pickle begins, of torch before 1.6
         raise CheckpointError(
             f"{path} is not a file of torch.save (it begins with {start[:8]!r}): give a "
@@ -85,10 +86,12 @@ def _check_kind(path: Path) -> bool:
     return False
 
 
-def _check_sums(path: Path) -> bool:
+@lru_cache(maxsize=1 << 8)  # of a file of gigabytes it takes seconds, and several ask
+def _check_sums(path: Path, size: int, changed: int) -> bool:
     """Compare every record with its check sum; say whether all lie there uncompressed.
 
-    A file in which no sum is right was written without them (`torch.serialization` can), and is
+    The path alone does not say that a file is the same as before: ``size`` and ``changed`` do. A
+    file in which no sum is right was written without them (`torch.serialization` can), and is
     taken as it is.
     """
     wrong: list[str] = []

@@ -1,11 +1,7 @@
 """Published codecs and training checkpoints of them -> `Codec`."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import Tensor
 
 from audiogen.codec.model import Codec
 from audiogen.files import LONGEST_SHOWN, given_path
@@ -15,18 +11,20 @@ from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.archive import read_archive
 from audiogen.released.codec_config import read_codec_config
 from audiogen.released.names import check_counts, load_named, published_names
+from audiogen.released.package import (
+    TRAINING_FILE,
+    Weights,
+    check_weights,
+    chosen_state,
+    is_language_model,
+    read_config,
+)
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
-from audiogen.released.xp_cfg import XpCfg
 
-TRAINING_FILE = "checkpoint.th"
-LM_PREFIXES = ("transformer.", "emb.", "condition_provider.", "out_norm.", "linears.")
 NOT_HERE = ("dac_44khz", "dac_24khz", "debug_compression_model")  # names with a meaning upstream
 
-Weights = Literal["best", "ema", "last"]
-WEIGHTS = ("best", "ema", "last")
 
-
-def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
+def load_released_codec(path: str | Path, *, weights: Weights = "best") -> Codec:
     """Read a published codec: a file, or the folder that holds it; on the CPU, in eval mode.
 
     Args:
@@ -41,8 +39,7 @@ def load_released(path: str | Path, *, weights: Weights = "best") -> Codec:
         CheckpointError: if it is damaged, hostile, of another model, or does not fit; see
             `read_archive`, `read_codec_config` and `load_named`.
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}; got {weights!r}")
+    check_weights(weights)
     return _load(given_path(path), weights, seen=())
 
 
@@ -55,25 +52,6 @@ def released_file(path: Path) -> Path | None:
         return path
     files = (path / CODEC_FILE, path / TRAINING_FILE)
     return next((file for file in files if file.is_file()), None)
-
-
-def read_config(package: Mapping[str, Any], path: Path) -> XpCfg:
-    """Return the configuration of a published codec or a training checkpoint.
-
-    Raises:
-        CheckpointError: if there is none.
-    """
-    if "pytorch-lightning_version" in package:
-        raise CheckpointError(
-            f"{path} is a checkpoint of our own training: make a model folder of its run by "
-            "scripts/export.py run=RUN_FOLDER out=FOLDER"
-        )
-    if "xp.cfg" not in package:
-        raise CheckpointError(
-            f"{path} has no xp.cfg, without which nobody knows how its codec is built (it has "
-            f"{_names(package)}): give the file that AudioCraft exported"
-        )
-    return XpCfg(package["xp.cfg"], source=path)
 
 
 def _load(path: Path, weights: Weights, *, seen: tuple[Path, ...]) -> Codec:
@@ -129,60 +107,6 @@ def _existing(place: str | Path) -> Path | None:
     return None
 
 
-def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> dict[str, Tensor]:
-    """Return the flat state dict that is asked for."""
-    best = package.get("best_state")
-    if not is_training_checkpoint(package):
-        if weights != "best":
-            raise CheckpointError(
-                f"{path} holds one set of weights and no {weights!r} beside it: leave weights out"
-            )
-        return _checked(best, path)
-    sharded = package.get("fsdp_best_state")
-    average = package.get("ema")
-    sets = {
-        "best": _inside(sharded, "model") or _inside(best, "model"),
-        "ema": _inside(average, "state", "model"),
-        "last": package.get("model"),
-    }
-    if not sets[weights]:
-        there = [name for name, state in sets.items() if state]
-        raise CheckpointError(
-            f"{path} has no {weights!r} weights, only {', '.join(there) or 'none at all'} (it has "
-            f"{_names(package)}): choose others by weights=, or give a file of a later epoch"
-        )
-    return _checked(sets[weights], path)
-
-
-def is_training_checkpoint(package: Mapping[str, Any]) -> bool:
-    """Tell a checkpoint with several sets of weights from an exported file, which has one."""
-    best = package.get("best_state")
-    return not (isinstance(best, dict) and best) or "model" in best
-
-
-def _inside(value: object, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _checked(state: object, path: Path) -> dict[str, Tensor]:
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds a {type(state).__name__} where tensors should be")
-    wrong = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
-    if wrong:
-        raise CheckpointError(
-            f"{path}: {', '.join(wrong[:3])} of its state is no tensor: the file is of another "
-            "program"
-        )
-    return {str(key): value for key, value in state.items()}
-
-
-def is_language_model(state: Mapping[str, Tensor]) -> bool:
-    """Tell the state dict of a language model from that of a codec."""
-    return any(key.startswith(LM_PREFIXES) for key in state)
-
-
 def _nothing_at(path: Path) -> str:
     if not path.is_dir():
         return f"there is no {path}: give a {CODEC_FILE}, a training checkpoint, or their folder"
@@ -191,7 +115,3 @@ def _nothing_at(path: Path) -> str:
     if (path / LM_FILE).is_file():
         return f"{lacks}: the language model alone does not make sound, copy the codec beside it"
     return f"{lacks}: give another folder"
-
-
-def _names(package: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(map(str, package))[:6]) or "nothing"

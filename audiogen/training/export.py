@@ -9,12 +9,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from audiogen.codec.model import Codec
+from audiogen.lm.model import TokenLM
+from audiogen.model_folder.parts import Model
 from audiogen.released import export_released
 from audiogen.training.callbacks import WeightAverage
 from audiogen.training.checkpoints import is_whole, newest_checkpoint
 from audiogen.training.launch import RunError
 
 LAYOUTS = ("folder", "released")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def export_module(
@@ -27,20 +30,51 @@ def export_module(
         module.export(folder, card=card)
 
 
-def export_released_codec(module: Any, out: Path, *, average: WeightAverage | None) -> None:
-    """Write the codec of a trained module in the published layout, without a model card.
+def export_released_module(
+    module: Any,
+    out: Path,
+    *,
+    average: WeightAverage | None,
+    card: dict[str, Any] | None = None,
+    dtype: str | None = None,
+) -> None:
+    """Write a trained module in the published layout: a codec alone, or a whole model.
+
+    Args:
+        module: of a codec or of a language model.
+        out: see `audiogen.released.export_released`.
+        average: whose weights are written instead of the last ones.
+        card: what is known of a whole model; a codec alone has no place for it.
+        dtype: a name of `DTYPES`; None is float32.
 
     Raises:
-        RunError: if the module trained something else.
+        RunError: if the module trained something else, or the dtype is unknown.
+        ValueError: if the layout has no words for a part of it.
     """
-    codec = getattr(module, "codec", None)
-    if not isinstance(codec, Codec):
-        raise RunError(
-            f"a {type(module).__name__} trained no codec, and only codecs can be written in the "
-            "published layout: leave format=folder"
-        )
+    if dtype is not None and dtype not in DTYPES:
+        raise RunError(f"dtype must be one of {', '.join(DTYPES)}, or null; got {dtype!r}")
+    chosen = None if dtype is None else DTYPES[dtype]
     with nullcontext() if average is None else average.applied(module.averaged):
-        export_released(codec, out)
+        if isinstance(getattr(module, "codec", None), Codec):
+            export_released(module.codec, out, dtype=chosen)
+        elif isinstance(getattr(module, "lm", None), TokenLM):
+            export_released(_whole(module), out, dtype=chosen, card=card)
+        else:
+            raise RunError(
+                f"a {type(module).__name__} trained neither a codec nor a language model: leave "
+                "format=folder"
+            )
+
+
+def _whole(module: Any) -> Model:
+    """Join a trained language model with the codec of its codes, on the CPU."""
+    return Model(
+        text=module.text,
+        lm=module.lm.cpu().eval(),
+        codec=module.load_codec(),
+        max_duration=module.header["segment_frames"] / module.header["frame_rate"],
+        config={},
+    )
 
 
 def export_run(
@@ -50,6 +84,7 @@ def export_run(
     checkpoint: str | None = None,
     codec_folder: str | None = None,
     layout: str = "folder",
+    dtype: str | None = None,
 ) -> None:
     """Rebuild the module of a run folder, load a checkpoint of it and export it.
 
@@ -58,7 +93,8 @@ def export_run(
         out: what is written: a model folder, or a file or folder in the published layout.
         checkpoint: a file; None is the newest whole one.
         codec_folder: for a language model, the codec of its codes.
-        layout: "folder", ours; or "released", the published one, of a codec.
+        layout: "folder", ours; or "released", the published one.
+        dtype: of the weights in the published layout; see `export_released_module`.
 
     Raises:
         RunError: if the folder is not a run, or the checkpoint is missing or damaged.
@@ -80,10 +116,10 @@ def export_run(
     average = instantiate(cfg.average, _convert_="all") if cfg.get("average") else None
     if average is not None:
         average.load_state_dict(state["callbacks"][average.state_key])
-    if layout == "released":
-        export_released_codec(module, Path(out), average=average)
-        return
     card = {**(cfg.get("card") or {}), "run": Path(run).name}
+    if layout == "released":
+        export_released_module(module, Path(out), average=average, card=card, dtype=dtype)
+        return
     export_module(module, Path(out), average=average, card=card)
 
 

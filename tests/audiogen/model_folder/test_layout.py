@@ -44,11 +44,9 @@ def test_not_a_model_folder(tmp_path):
         load_model(tmp_path)
 
 
-def test_the_published_layout_is_named(tmp_path):
-    (tmp_path / "state_dict.bin").write_bytes(b"")
-    with pytest.raises(
-        CheckpointError, match=r"published layout \(state_dict.bin\).*reads the codec only"
-    ):
+def test_a_published_codec_is_no_whole_model(tmp_path):
+    (tmp_path / "compression_state_dict.bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"published codec .* put state_dict.bin beside it"):
         load_model(tmp_path)
 
 

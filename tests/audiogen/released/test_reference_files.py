@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from audiogen.model_folder.layout import CheckpointError
-from audiogen.released import export_released, load_released
+from audiogen.released import export_released, load_released_codec
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "fixtures" / "audiocraft"
 FOLDERS = {
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("case", FOLDERS)
 def test_what_it_computes(case):
-    codec = load_released(REFERENCE / FOLDERS[case])
+    codec = load_released_codec(REFERENCE / FOLDERS[case])
     arrays = {k: torch.from_numpy(v) for k, v in np.load(REFERENCE / f"{case}.npz").items()}
     with torch.no_grad():
         codes, scale = codec.encode(arrays["x1"])
@@ -37,7 +37,7 @@ def test_what_it_computes(case):
 def test_what_is_written_again(case, tmp_path):
     source = REFERENCE / FOLDERS[case] / "compression_state_dict.bin"
     old = torch.load(source, weights_only=True)
-    path = export_released(load_released(source), tmp_path)
+    path = export_released(load_released_codec(source), tmp_path)
     new = torch.load(path, weights_only=True)
     assert list(new) == list(old)
     assert new["best_state"].keys() == old["best_state"].keys()
@@ -54,9 +54,9 @@ def test_what_is_written_again(case, tmp_path):
 @pytest.mark.parametrize("file", ["audiogen_tiny/state_dict.bin", "lm_alt/state_dict.bin"])
 def test_a_language_model_is_no_codec(file):
     with pytest.raises(CheckpointError, match="is a language model, and a codec was asked for"):
-        load_released(REFERENCE / file)
+        load_released_codec(REFERENCE / file)
 
 
 def test_the_discriminator_is_no_codec():
     with pytest.raises(CheckpointError, match=r"msstftd.bin has no xp.cfg"):
-        load_released(REFERENCE / "training" / "msstftd.bin")
+        load_released_codec(REFERENCE / "training" / "msstftd.bin")

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from audiogen.model_folder.layout import CheckpointError
-from audiogen.released import load_released
+from audiogen.released import load_released, load_released_codec
 
 
 @pytest.fixture
@@ -141,10 +141,10 @@ def test_a_state_dict_without_its_configuration(tmp_path, states):
 def test_a_language_model(publish, xp_cfg):
     state = {"emb.0.weight": torch.zeros(3, 2), "transformer.layers.0.norm1.weight": torch.ones(2)}
     with pytest.raises(CheckpointError, match="is a language model, and a codec was asked for"):
-        load_released(publish(state, name="state_dict.bin"))
+        load_released_codec(publish(state, name="state_dict.bin"))
 
 
 def test_the_folder_of_a_language_model_alone(publish, tmp_path):
     publish({"emb.0.weight": torch.zeros(3, 2)}, name="state_dict.bin")
     with pytest.raises(FileNotFoundError, match="the language model alone does not make sound"):
-        load_released(tmp_path)
+        load_released_codec(tmp_path)

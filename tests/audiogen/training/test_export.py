@@ -8,7 +8,7 @@ import torch
 
 from audiogen.codec.model import Codec
 from audiogen.released import load_released
-from audiogen.training.export import export_released_codec, export_run
+from audiogen.training.export import export_released_module, export_run
 from audiogen.training.launch import RunError
 
 
@@ -19,11 +19,11 @@ def tiny() -> Codec:
 def test_the_published_file_holds_the_average(tmp_path):
     codec = tiny()
     module = SimpleNamespace(codec=codec, averaged=codec)
-    export_released_codec(module, tmp_path / "last.bin", average=None)
+    export_released_module(module, tmp_path / "last.bin", average=None)
     assert load_released(tmp_path / "last.bin").fingerprint() == codec.fingerprint()
 
     average = SimpleNamespace(applied=halved)
-    export_released_codec(module, tmp_path / "half.bin", average=average)
+    export_released_module(module, tmp_path / "half.bin", average=average)
     found = load_released(tmp_path / "half.bin").encoder.layers[0].conv.bias
     torch.testing.assert_close(found, codec.encoder.layers[0].conv.bias / 2)
 
@@ -37,9 +37,11 @@ def halved(codec):
     bias.mul_(2)
 
 
-def test_a_language_model_has_no_published_layout_yet(tmp_path):
-    with pytest.raises(RunError, match="a SimpleNamespace trained no codec, and only codecs"):
-        export_released_codec(SimpleNamespace(lm=1), tmp_path / "x.bin", average=None)
+def test_what_is_neither(tmp_path):
+    with pytest.raises(RunError, match="a SimpleNamespace trained neither a codec nor a language"):
+        export_released_module(SimpleNamespace(lm=1), tmp_path / "x", average=None)
+    with pytest.raises(RunError, match="dtype must be one of float32, float16, bfloat16, or null"):
+        export_released_module(SimpleNamespace(), tmp_path / "x", average=None, dtype="int8")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,72 @@
+"""`audiogen info` of what others published: facts, without building the model."""
+
+from pathlib import Path
+
+from audiogen.checkpoint import load_codec
+from audiogen.cli.words import card_facts, codec_facts, lm_words
+from audiogen.released.describe import Description, describe
+from audiogen.released.facts import card_of, hashed_config
+from audiogen.released.lm_load import LMFile, build_lm
+from audiogen.released.whole import load_fitting_codec
+
+
+def published_facts(path: Path, *, verify: bool) -> dict[str, object]:
+    """Facts of what others published; its codec's hash is known only when it is built."""
+    found = describe(path)
+    facts: dict[str, object] = {"path": path, "format": found.format}
+    if found.lm is not None:
+        facts |= card_facts(card_of(found.lm))
+    if found.codec is not None:
+        facts |= codec_facts(found.codec)
+        causal = "causal" if found.codec["causal"] else "not causal"
+        facts["convolutions"] = (
+            f"{causal}, {found.codec['norm']}, padding {found.codec['pad_mode']}"
+        )
+    if found.lm is not None:
+        facts |= _published_lm_facts(found.lm)
+    if found.tensors:
+        dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in found.tensors.values()})
+        values = sum(t.numel() for t in found.tensors.values())
+        facts["tensors"] = f"{len(found.tensors)} of {values:,} values of {'/'.join(dtypes)}"
+    if found.lm is not None:
+        facts |= _hashes(found.lm)
+    if verify:
+        facts |= _verified_facts(path, found)
+    return facts
+
+
+def _published_lm_facts(file: LMFile) -> dict[str, object]:
+    lm, config = file.keywords, file.config
+    options = dict(lm.get("pattern") or {"name": "delay", "delays": lm["delays"]})
+    name = options.pop("name")
+    words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
+    facts: dict[str, object] = {
+        "language model": lm_words(lm),
+        "pattern": f"{name}, {words}" if words else name,
+        "codes predicted": f"{lm['num_codebooks']} codebooks of {lm['codebook_size']}",
+        "text encoder": f"t5, {config.text['name']}, width {lm['text_dim']}",
+        "longest window": f"{config.max_duration:g} s",
+        "sound made": f"{config.sample_rate} Hz, {config.channels} channel(s)",
+    }
+    if config.guidance_scale is not None:
+        facts["guidance scale"] = f"{config.guidance_scale:g}"
+    return facts
+
+
+def _hashes(file: LMFile) -> dict[str, object]:
+    return {
+        name: f"{entry['bytes'] / 1e6:,.1f} MB, sha256 {entry['sha256']}"
+        for name, entry in hashed_config(file)["files"].items()
+    }
+
+
+def _verified_facts(path: Path, found: Description) -> dict[str, object]:
+    """Build what a description is of, which looks at every tensor."""
+    facts: dict[str, object] = {}
+    if found.lm is None:
+        facts["codec hash"] = load_codec(path).fingerprint()
+    else:
+        build_lm(found.lm)
+    if found.lm is not None and found.codec is not None:
+        facts["codec hash"] = load_fitting_codec(found.lm, None).fingerprint()
+    return facts | {"verified": "every tensor is there, whole and in its place"}

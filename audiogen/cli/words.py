@@ -1,0 +1,30 @@
+"""Facts of models in the words of `audiogen info`, whatever layout they come from."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def card_facts(card: Mapping[str, Any]) -> dict[str, object]:
+    """What a model card says first."""
+    keys = ("name", "licence", "training_data", "stand_ins")
+    words = ("name", "licence", "training data", "stand-ins")
+    return {word: card.get(key) for key, word in zip(keys, words, strict=True)}
+
+
+def lm_words(lm: Mapping[str, Any]) -> str:
+    """Size of a language model, by the keywords of `TokenLM`."""
+    return f"{lm['num_layers']} layers of width {lm['dim']}, {lm['num_heads']} heads"
+
+
+def codec_facts(codec: Mapping[str, Any]) -> dict[str, object]:
+    """What a codec is for, by the keywords of `Codec`."""
+    frame_rate = codec["sample_rate"] / math.prod(codec["ratios"])
+    bits = codec["num_codebooks"] * math.log2(codec["codebook_size"])
+    return {
+        "sound": f"{codec['sample_rate']} Hz, {codec['channels']} channel(s)",
+        "codes": (
+            f"{codec['num_codebooks']} codebooks of {codec['codebook_size']}, "
+            f"{frame_rate:g} frames/s, {bits * frame_rate / 1000:.3g} kbit/s"
+        ),
+    }

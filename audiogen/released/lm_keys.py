@@ -1,0 +1,95 @@
+"""Keys of a published language model's configuration: what each is called here, how it is read."""
+
+from typing import Any
+
+from audiogen.lm.transformer import ACTIVATIONS
+from audiogen.released.keys import Read, integer, integers, number, switch, text
+from audiogen.released.tables import Table
+
+
+def mlp_activation(value: Any) -> str:
+    """Take what the MLP of `TokenLM` knows, in any case."""
+    if isinstance(value, str) and value.lower() in ACTIVATIONS:
+        return value.lower()
+    raise TypeError(f"one of {', '.join(ACTIVATIONS)}")
+
+
+def optional(read: Read) -> Read:
+    """Let null be None."""
+    return lambda value: None if value is None else read(value)
+
+
+TRANSFORMER: Table = {
+    "dim": ("dim", integer),
+    "num_heads": ("num_heads", integer),
+    "num_layers": ("num_layers", integer),
+    "n_q": ("num_codebooks", integer),
+    "card": ("codebook_size", integer),
+    "hidden_scale": ("hidden_scale", number),
+    "dropout": ("dropout", number),
+    "activation": ("activation", mlp_activation),
+    "norm_first": ("norm_first", switch),
+    "bias_ff": ("bias_ff", switch),
+    "bias_attn": ("bias_attn", switch),
+    "bias_proj": ("bias_proj", switch),
+    "layer_scale": ("layer_scale", optional(number)),
+    "max_period": ("max_period", number),
+    "positional_scale": ("position_scale", number),
+}
+# What files may leave out, and what it is then.
+UNSAID: dict[str, Any] = {
+    "hidden_scale": 4,
+    "dropout": 0.0,
+    "activation": "gelu",
+    "layer_scale": None,
+    "max_period": 10_000.0,
+    "positional_scale": 1.0,
+}
+# Of these only one value is known: what others compute is not written down anywhere we know of.
+ONLY: dict[str, Any] = {
+    "positional_embedding": "sin",
+    "causal": True,
+    "past_context": None,
+    "norm": "layer_norm",
+    "xpos": False,
+    "qk_layer_norm": False,
+    "qk_layer_norm_cross": False,
+    "kv_repeat": 1,
+}
+# What has no part in what a model computes here: how it is trained or initialized, which of
+# several equal ways its attention takes, and cross-attention, which `fuser.cross` decides.
+UNHEEDED = {
+    *("emb_lr", "lr", "weight_decay", "checkpointing", "attention_dropout"),
+    *("weight_init", "depthwise_init", "zero_bias_init"),
+    *("custom", "memory_efficient", "attention_as_float32", "cross_attention"),
+    *("two_step_cfg", "q_modeling"),
+}
+# Published name of a pattern -> ours, its options, and what they are when left out. An option
+# that is None is left to the pattern's own default, which is the published one.
+PATTERNS: dict[str, tuple[str, Table]] = {
+    "delay": (
+        "delay",
+        {
+            "delays": ("delays", optional(integers)),
+            "flatten_first": ("flatten_first", integer),
+            "empty_initial": ("empty_initial", integer),
+        },
+    ),
+    "parallel": ("parallel", {"empty_initial": ("empty_initial", integer)}),
+    "unroll": (
+        "unroll",
+        {
+            "flattening": ("flattening", optional(integers)),
+            "delays": ("delays", optional(integers)),
+        },
+    ),
+    "coarse_first": ("coarse_first", {"delays": ("delays", optional(integers))}),
+    "musiclm": ("musiclm", {"group_by": ("group_by", integer)}),
+    "music_lm": ("musiclm", {"group_by": ("group_by", integer)}),  # as the section is called
+}
+T5: Table = {
+    "name": ("name", text),
+    "finetune": ("finetune", switch),
+    "word_dropout": ("word_dropout", number),
+    "normalize_text": ("normalize_text", switch),
+}
