@@ -29,7 +29,8 @@ class PretrainedEncoder(nn.Module):
     casting it does not cast them, and ``train()`` does not bring dropout back.
 
     Args:
-        name: a local folder as transformers' save_pretrained writes it, or a hub id.
+        config: "_type" and the keywords that rebuild it, ``name`` among them: a local folder as
+            transformers' save_pretrained writes it, or a hub id.
         dim: the width its states should have; None takes what it has.
         lazy: read the weights when the first caption arrives. What can be found out without a
             network and without reading them is checked at once all the same.
@@ -44,15 +45,14 @@ class PretrainedEncoder(nn.Module):
     example: ClassVar[str]  # a hub id
     network_class: ClassVar[str]  # of transformers
     known: ClassVar[Mapping[str, int]]  # width by the last part of a hub id
-    config: dict[str, Any]
 
-    def __init__(self, *, name: str, dim: int | None, lazy: bool) -> None:
+    def __init__(self, config: dict[str, Any], *, dim: int | None, lazy: bool) -> None:
         super().__init__()
-        self.name = str(name)
+        self.config = config
+        self.name: str = config["name"]
         self.device = torch.device("cpu")
         self._loaded: tuple[Any, Any] | None = None
-        width = self._stated_width()
-        self.dim: int = self._agreed(dim, width)
+        self.dim: int = self._agreed(dim, self._stated_width())
         if lazy and self.dim:
             self._check_within_reach()
         else:
@@ -144,6 +144,8 @@ class PretrainedEncoder(nn.Module):
         from safetensors import SafetensorError
 
         make = getattr(transformers, self.network_class).from_pretrained
+        said = transformers.logging.get_verbosity()
+        transformers.logging.set_verbosity_error()  # it lists tensors of halves that are not used
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             network, report = make(
@@ -151,6 +153,8 @@ class PretrainedEncoder(nn.Module):
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             raise unreadable(folder, self.kind, first_line(error)) from error
+        finally:
+            transformers.logging.set_verbosity(said)
         missing = sorted(report["missing_keys"])
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")

@@ -59,11 +59,13 @@ class StateFile:
         """Return those of the states that are there and sound, float32 [L, D]."""
         if not self.path.is_file():
             return {}
-        seen = self.path.stat().st_ino
         try:
             rows = list(self._rows(keys))
         except (sqlite3.Error, OSError) as error:
-            self._unread(error, seen)
+            if _is_damage(error):
+                self._put_aside(error)
+            elif _code(error) != sqlite3.SQLITE_ERROR:  # no table yet: its maker writes, or died
+                logger.warning("text states cannot be read from %s: %s", self.path, error)
             return {}
         found = {row[0]: _decoded(*row) for row in rows}
         damaged = sum(states is None for states in found.values())
@@ -74,7 +76,7 @@ class StateFile:
     def write(self, states: Mapping[bytes, Tensor]) -> None:
         """Store float [L, D] by key, all or none, in place of what was damaged there."""
         if not states or not self._writable:
-            return
+            return None
         rows = [_encoded(key, value, self.dtype) for key, value in states.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +84,8 @@ class StateFile:
                 database.execute(TABLE)
                 database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", rows)
         except (sqlite3.Error, OSError) as error:
+            if _is_damage(error):
+                return self._put_aside(error)
             self._writable = False
             logger.warning(
                 "text states cannot be written to %s (%s): those that are not there are computed "
@@ -111,19 +115,23 @@ class StateFile:
         with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as database:
             yield database
 
-    def _unread(self, error: Exception, seen: int) -> None:
-        """Say why nothing was read; move a file aside that is no database, and is still there."""
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        if code == sqlite3.SQLITE_ERROR:
-            return  # no table yet: who made the file is about to write it, or was killed
-        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            logger.warning("text states cannot be read from %s: %s", self.path, error)
-            return
+    def _put_aside(self, error: Exception) -> None:
+        """Rename a file that is no sound database, so that a new one can take its place.
+
+        A file that another process has put there since is most likely sound; it costs its states.
+        """
         logger.warning("%s is damaged (%s): its text states are computed again", self.path, error)
-        with suppress(OSError):  # another process has moved it, or nobody may
-            if self.path.stat().st_ino == seen:
-                self.path.replace(self.path.with_suffix(".damaged"))
-                self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+        with suppress(OSError):  # another process has done it, or nobody may
+            self.path.replace(self.path.with_suffix(".damaged"))
+            self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+
+
+def _is_damage(error: Exception) -> bool:
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _array(states: Tensor, dtype: str) -> Tensor:
