@@ -59,6 +59,8 @@ class Line:
     dashed: bool = False
     marked: bool = False  # with a dot per point, for what is measured rarely
     filled: bool = False  # down to zero
+    low: Sequence[float] = ()  # the band around it, of as many points
+    high: Sequence[float] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +163,13 @@ def draw(
                 marker="o" if line.marked or len(x) == 1 else "",
                 markersize=3.5,
             )
-            if line.filled:
-                axes.fill_between(x, y, color=SERIES[line.color % len(SERIES)], alpha=0.25, lw=0)
+            if line.filled or line.low:
+                low, high = (
+                    ([0.0] * len(y), y) if line.filled else map(_thin, (line.low, line.high))
+                )
+                axes.fill_between(
+                    x, low, high, color=SERIES[line.color % len(SERIES)], alpha=0.25, lw=0
+                )
         axes.set_xlabel(x_label)
         axes.set_ylabel(unit)
         axes.set_axisbelow(True)

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# A language model on recordings, on a CPU: recordings -> codec -> codes -> language model -> does it
+# use its captions on clips it never saw? -> sounds -> report
+#
+#   bash recipes/audiogen_cpu/run.sh --data ESC-50-master [--codec runs/codec_16khz/codec]
+#     [--run runs/audiogen_cpu] [--seed 2036] [--experiment audiogen_cpu] [--smoke]
+#
+# Every stage skips what is done and goes on where it was killed, so the same command is also the
+# way to resume. Without --codec one is trained first, an hour. --data takes other captioned folders
+# of sounds too; what is expected binds the default experiment on ESC-50 only. --smoke takes a few
+# steps and checks nothing. It runs with .venv/bin/python, which `make setup` creates; PYTHON=...
+# names another.
+set -euo pipefail
+from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+run=runs/audiogen_cpu data='' codec='' seed=2036 experiment=audiogen_cpu smoke=''
+while (($#)); do
+  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,12s/^# \{0,1\}//p' recipes/audiogen_cpu/run.sh; exit; fi
+  if [[ $1 == --@(run|data|codec|seed|experiment) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
+  case $1 in
+    --run) run=$2; shift 2 ;;
+    --data) data=$2; shift 2 ;;
+    --codec) codec=$2; shift 2 ;;
+    --seed) seed=$2; shift 2 ;;
+    --experiment) experiment=$2; shift 2 ;;
+    --smoke) smoke=1; shift ;;
+    *) echo "error: unknown argument $1; see --help" >&2; exit 2 ;;
+  esac
+done
+if [[ ! $data ]]; then
+  echo "error: --data needs the folder of ESC-50 or of other sounds; see recipes/audiogen_cpu/README.md" >&2
+  exit 2
+fi
+if [[ ! -f conf/experiment/$experiment.yaml ]]; then
+  echo "error: no conf/experiment/$experiment.yaml; see ls conf/experiment" >&2
+  exit 2
+fi
+# Paths are the caller's; from elsewhere they become absolute.
+python=${PYTHON:-.venv/bin/python}
+if [[ $from != "$PWD" ]]; then
+  if [[ $run != /* ]]; then run=$from/$run; fi
+  if [[ $data != /* ]]; then data=$from/$data; fi
+  if [[ $codec && $codec != /* ]]; then codec=$from/$codec; fi
+  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
+fi
+if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
+  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
+  exit 2
+fi
+if [[ $codec && ! -f $codec/config.json ]]; then
+  echo "error: $codec is not the folder of a codec; leave --codec out to train one" >&2
+  exit 2
+fi
+# Networks this small gain nothing from a second thread, and give the same numbers on any machine
+# with one. The allocator keeps what it has instead of returning every buffer.
+export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
+export AUDIOGEN_RUNS=$run WANDB_MODE=${WANDB_MODE:-offline} WANDB_SILENT=true
+
+stage() { # name, title, command...
+  "$python" -m recipes.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
+}
+
+recipe=folder codec_steps=() lm_steps=() limit=(--limit 40) crops=16
+if [[ -d $data/meta ]]; then recipe=esc50; fi
+if [[ $smoke ]]; then
+  crops=2 limit=(--limit 2)
+  codec_steps=(logger=none trainer.max_steps=4 trainer.val_check_interval=2 trainer.log_every_n_steps=1 module.warmup_steps=1 module.kmeans_items=4)
+  lm_steps=(trainer.max_steps=4 trainer.val_check_interval=2 trainer.log_every_n_steps=1 checkpoint_every=2)
+fi
+stage data "1/7 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" --out "$run/data"
+manifest=$run/data/manifest.jsonl
+licences=$(sed -n 's/.*"licence": "\([^"]*\)".*/\1/p' "$manifest" | sort -u | paste -sd ';' | tr -cd '[:alnum:] .;,/()+-')
+card=()
+if [[ $licences ]]; then card=("+card.licence='$licences'"); fi
+if [[ ! $codec ]]; then
+  codec=$run/codec
+  stage codec "2/7 train the codec" "$python" scripts/train_codec.py experiment=codec_16khz_cpu \
+    seed="$seed" data.train.manifest="$manifest" export_to="$codec" "${card[@]}" "${codec_steps[@]}"
+fi
+stage crops "3/7 crops" "$python" -m recipes.audiogen_cpu.crops "$manifest" --count "$crops"
+stage tokens "3/7 sounds to codes" "$python" scripts/encode_tokens.py \
+  codec_folder="$codec" manifest="$run/data/crops.jsonl" out="$run/tokens" segment_duration=1
+stage lm "4/7 train the language model" "$python" scripts/train_lm.py experiment="$experiment" \
+  seed="$seed" tokens="$run/tokens" codec_folder="$codec" export_to="$run/model" "${card[@]}" "${lm_steps[@]}"
+for split in train valid test; do
+  some=()
+  if [[ $split == train ]]; then some=(--limit 100); fi # crops, for comparison
+  stage judge "5/7 what the codes of $split cost" "$python" -m recipes.audiogen_cpu.judge \
+    --model "$run/model" --tokens "$run/tokens" --split "$split" --out "$run/judged/$split.json" "${some[@]}"
+done
+stage samples "6/7 generate" "$python" -m recipes.demo.samples \
+  --manifest "$manifest" --model "$run/model" --out "$run/samples" --seed "$seed" "${limit[@]}"
+stage report "7/7 report" "$python" -m recipes.audiogen_cpu.report --run "$run" --out "$run/report.html"
+echo "open $run/report.html" >&2
+if [[ $smoke ]]; then exit; fi
+"$python" -m recipes.audiogen_cpu.gates --run "$run"
