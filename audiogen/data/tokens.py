@@ -20,6 +20,7 @@ from audiogen.data.shards import (
     read_header,
     read_items,
 )
+from audiogen.rng import derive_seed, item_generator
 
 _MAX_OPEN = 256  # memory maps; each holds a file descriptor, of which a process may have 1024
 
@@ -37,14 +38,20 @@ class TokenDataset(Dataset[dict[str, Any]]):
         codec_hash: the fingerprint of the codec the model will decode with; None does not check.
         num_codebooks: reads only the first ones; None reads all.
         num_samples: items per epoch; None means one per segment.
-        fixed: for validation: segments in order, each with its first caption.
+        crop_frames: shows so many frames of every segment, from a random one on; None shows all.
+            (Codes at the edges of a crop are not quite those of the cropped sound, as the codec
+            looks around itself.)
+        lower_case: captions in lower case, as the published models were trained, but not used.
+        fixed: for validation: segments in order, each from its start and with its first caption.
+
+    ``header`` says what the items are: its "segment_frames" is that of the crops.
 
     Items are ``{"codes": int64 [K, T], "frames": int, "caption": str | None, "index": int}``;
     codes behind ``frames`` are 0.
 
     Raises:
         TokenError: if the folder is not complete or damaged, is of another codec, has fewer
-            codebooks, or has nothing of that split.
+            codebooks or shorter segments, or has nothing of that split.
     """
 
     def __init__(
@@ -56,11 +63,16 @@ class TokenDataset(Dataset[dict[str, Any]]):
         codec_hash: str | None = None,
         num_codebooks: int | None = None,
         num_samples: int | None = None,
+        crop_frames: int | None = None,
+        lower_case: bool = False,
         fixed: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.header = read_header(self.folder)
-        _require_usable(self.header, self.folder, codec_hash, num_codebooks)
+        self._stored = read_header(self.folder)
+        _require_usable(self._stored, self.folder, codec_hash, num_codebooks)
+        _require_long(self._stored, self.folder, crop_frames)
+        self.num_frames = crop_frames or int(self._stored["segment_frames"])
+        self.header = self._stored | {"segment_frames": self.num_frames}
         self.num_codebooks = num_codebooks or int(self.header["num_codebooks"])
         items = list(read_items(self.folder, self.header["num_shards"]))
         self._num_rows = Counter(shard for shard, _, _ in items)
@@ -75,6 +87,7 @@ class TokenDataset(Dataset[dict[str, Any]]):
             )
         self.num_samples = num_samples or len(self.rows)
         self.seed = seed
+        self.lower_case = lower_case
         self.fixed = fixed
         self._shards: dict[int, np.ndarray] = {}
         for shard in range(self.header["num_shards"]):  # hours into training is late to find out
@@ -95,12 +108,22 @@ class TokenDataset(Dataset[dict[str, Any]]):
                 f"{codes.max()} and {frames} frames, codebooks have {size} codes and rows "
                 f"{codes.shape[1]} frames; {AGAIN}"
             )
+        caption = pick_caption(captions, seed=self.seed, item=index, first=self.fixed)
+        begin = self._begin(frames, index)
         return {
-            "codes": torch.from_numpy(codes),
-            "frames": frames,
-            "caption": pick_caption(captions, seed=self.seed, item=index, first=self.fixed),
+            "codes": torch.from_numpy(codes[:, begin : begin + self.num_frames]),
+            "frames": min(frames - begin, self.num_frames),
+            "caption": caption.lower() if caption is not None and self.lower_case else caption,
             "index": index,
         }
+
+    def _begin(self, frames: int, index: int) -> int:
+        """First frame that an item shows of a sound of ``frames``."""
+        spare = frames - self.num_frames
+        if spare <= 0 or self.fixed:
+            return 0
+        generator = item_generator(seed=derive_seed(self.seed, "crop"), item=index)
+        return int(torch.randint(spare + 1, (), generator=generator))
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map is pickled as the array it shows: workers open the files themselves.
@@ -111,7 +134,7 @@ class TokenDataset(Dataset[dict[str, Any]]):
             if len(self._shards) >= _MAX_OPEN:
                 self._shards.clear()
             rows = self._num_rows[shard]
-            self._shards[shard] = open_codes(self.folder, shard, rows=rows, header=self.header)
+            self._shards[shard] = open_codes(self.folder, shard, rows=rows, header=self._stored)
         return self._shards[shard]
 
 
@@ -131,6 +154,14 @@ def collate_tokens(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "captions": [item["caption"] for item in items],
         "index": torch.tensor([item["index"] for item in items]),
     }
+
+
+def _require_long(header: Mapping[str, Any], folder: Path, crop_frames: int | None) -> None:
+    if crop_frames is not None and not 1 <= crop_frames <= header["segment_frames"]:
+        raise TokenError(
+            f"{folder}: its segments have {header['segment_frames']} frames, asked for crops of "
+            f"{crop_frames}: choose fewer, or encode longer segments"
+        )
 
 
 def _require_usable(

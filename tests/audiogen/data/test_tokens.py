@@ -88,6 +88,44 @@ def test_an_item_is_a_function_of_seed_and_number(folder):
     assert forwards != [(number(other[i]), other[i]["caption"]) for i in range(30)]
 
 
+def test_crops_are_pieces_of_their_rows_and_everywhere_in_them(folder):
+    data = TokenDataset(folder, split="train", seed=0, crop_frames=2)
+    whole = TokenDataset(folder, split="train", seed=0)
+    assert data.header["segment_frames"] == 2
+    assert whole.header["segment_frames"] == 4
+    begins = set()
+    for index in range(60):
+        item, row = data[index], whole[index]
+        begin = int(item["codes"][0, 0]) % 10
+        assert torch.equal(item["codes"], row["codes"][:, begin : begin + 2])
+        assert item["frames"] == min(2, row["frames"] - begin)
+        assert item["caption"] == row["caption"]
+        begins.add((row["frames"], begin))
+        assert torch.equal(data[index]["codes"], item["codes"])
+    assert begins == {(4, 0), (4, 1), (4, 2), (2, 0), (1, 0)}
+    batch = collate_tokens([data[index] for index in range(5)])
+    assert batch["codes"].shape == batch["code_mask"].shape == (5, 3, 2)
+    assert batch["code_mask"].all(dim=1).sum() == 2 + 2 + 2 + 2 + 1
+
+
+def test_fixed_crops_are_the_beginnings(folder):
+    data = TokenDataset(folder, split="train", seed=0, crop_frames=3, fixed=True)
+    assert all(int(data[i]["codes"][0, 0]) % 100 == 0 for i in range(5))
+
+
+@pytest.mark.parametrize("frames", [0, 5, -1])
+def test_refuses_crops_that_are_longer_than_segments(folder, frames):
+    with pytest.raises(TokenError, match=f"segments have 4 frames, asked for crops of {frames}"):
+        TokenDataset(folder, split="train", seed=0, crop_frames=frames)
+
+
+def test_lower_case_on_request(folder):
+    data = TokenDataset(folder, split="train", seed=0, fixed=True, lower_case=True)
+    data.rows[0] = (*data.rows[0][:3], ["A Dog"])
+    assert data[0]["caption"] == "a dog"
+    assert data[1]["caption"] is None
+
+
 def test_collate(folder):
     data = TokenDataset(folder, split="train", seed=0, fixed=True)
     batch = collate_tokens([data[1], data[2]])
