@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from audiogen.rng import derive_seed
+from audiogen.training.sharding import assembled, reshard, share, share_of
 
 
 class WeightAverage(Callback):
@@ -42,10 +43,9 @@ class WeightAverage(Callback):
         if self.average.keys() != values.keys():
             self.average = {name: value.detach().clone() for name, value in values.items()}
             return
-        names = list(values)
         weight = 1.0 / self.count
-        averages = [self.average[name] for name in names]
-        torch._foreach_lerp_(averages, [values[name] for name in names], weight)
+        averages = [share(self.average[name]) for name in values]
+        torch._foreach_lerp_(averages, [share(value) for value in values.values()], weight)
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
@@ -61,9 +61,10 @@ class WeightAverage(Callback):
         """Exchange weights and average; does nothing before the first update."""
         values = _floating(module)
         for name, average in self.average.items():
-            live = values[name].clone()
-            values[name].copy_(average)
-            average.copy_(live)
+            mine, live = share(average), share(values[name])
+            kept = live.clone()
+            live.copy_(mine)
+            mine.copy_(kept)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -75,7 +76,7 @@ class WeightAverage(Callback):
         self._updates = step
         if step <= getattr(pl_module, "average_after", 0):
             self.count, self.average = 0.0, {}
-        elif step % self.every == 0:
+        elif _within_epoch(step, pl_module) % self.every == 0:
             self.update(_averaged(pl_module))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -87,8 +88,12 @@ class WeightAverage(Callback):
         self.swap(_averaged(pl_module))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and its count, apart from the live weights."""
-        return {"count": self.count, "average": self.average, "updates": self._updates}
+        """Return the average and its count, apart from the live weights.
+
+        Where weights are in shares, all processes have to ask, and the first gets the average.
+        """
+        average = {name: assembled(value) for name, value in self.average.items()}
+        return {"count": self.count, "average": average, "updates": self._updates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
@@ -99,7 +104,7 @@ class WeightAverage(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move a restored average to where the weights are."""
         values = _floating(_averaged(pl_module))
-        self.average = {name: value.to(values[name].device) for name, value in self.average.items()}
+        self.average = {n: share_of(value, values[n]) for n, value in self.average.items()}
 
 
 def _averaged(pl_module: LightningModule) -> nn.Module:
@@ -109,7 +114,14 @@ def _averaged(pl_module: LightningModule) -> nn.Module:
     return averaged
 
 
+def _within_epoch(step: int, pl_module: LightningModule) -> int:
+    """Count updates from the beginning of an epoch, where the module has epochs for averaging."""
+    epoch: int | None = getattr(pl_module, "average_epoch", None)
+    return step if epoch is None else (step - 1) % epoch + 1
+
+
 def _floating(module: nn.Module) -> dict[str, Tensor]:
+    reshard(module)
     tensors = [*module.named_parameters(), *module.named_buffers()]
     return {name: tensor for name, tensor in tensors if tensor.is_floating_point()}
 

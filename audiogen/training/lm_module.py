@@ -1,8 +1,8 @@
 """Language-model training: teacher-forced prediction of codes from captions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
+from audiogen.text.captions import Caption
 from audiogen.training.accumulation import split_items
 from audiogen.training.lm_batches import FrozenCodec
 from audiogen.training.lm_checks import (
@@ -32,7 +33,9 @@ from audiogen.training.lm_losses import (
 from audiogen.training.lm_optimizer import Groups, clip_update, parameter_groups
 from audiogen.training.precision import full_precision
 from audiogen.training.recording import RecordingModule
+from audiogen.training.regions import compile_blocks, recompute_blocks
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
+from audiogen.training.sharding import Parts, shard
 from audiogen.training.throughput import Throughput
 
 HEADER = ("codec_hash", "segment_frames", "frame_rate")
@@ -72,6 +75,9 @@ class LMModule(RecordingModule):
             the reference. None keeps all parameters in one group.
         gradient_clip: largest global norm of the gradients; None for no limit.
         accumulate: parts a batch is cut into, one after the other in memory.
+        checkpoint_blocks: keep only the input of every block for the backward pass, which computes
+            the block again: less memory, a third more time.
+        compile: "regions" compiles the blocks, "none" nothing.
         complete: also train the delayed codebooks' last frames; None does unless
             ``lm.paper_exact``.
         matrix_rate: FLOP/s of one device, of which ``train/mfu`` is the share; "measured" finds it
@@ -93,6 +99,8 @@ class LMModule(RecordingModule):
         embedding_lr: float | None = None,
         gradient_clip: float | None = 1.0,
         accumulate: int = 1,
+        checkpoint_blocks: bool = False,
+        compile: Literal["none", "regions"] = "none",  # noqa: A002  # what torch calls it
         complete: bool | None = None,
         matrix_rate: float | str | None = None,
     ) -> None:
@@ -110,10 +118,13 @@ class LMModule(RecordingModule):
             seed=seed,
             paper_exact=self.paper_exact,
         )
+        if checkpoint_blocks:
+            recompute_blocks(lm)
+        compile_blocks(lm, mode=compile)
         parts: dict[str, nn.Module] = {"lm": lm}
         if isinstance(text, nn.Module):
             parts["text"] = text  # a frozen T5 has neither parameters nor state to be saved
-        self.parts = nn.ModuleDict(parts)
+        self.parts = Parts(parts)
         self._text = [text]  # in a list, or it would be a part twice
         self.make_optimizer = optimizer
         self.codec = FrozenCodec(codec_folder)
@@ -139,7 +150,7 @@ class LMModule(RecordingModule):
     @property
     def lm(self) -> TokenLM:
         """The language model."""
-        return cast(TokenLM, self.parts["lm"])
+        return cast(TokenLM, self.parts.get_submodule("lm"))
 
     @property
     def text(self) -> TextEncoder:
@@ -152,6 +163,10 @@ class LMModule(RecordingModule):
         if self._trained_on is None:
             self._trained_on = {key: self._header_of_data()[key] for key in HEADER}
         return self._trained_on
+
+    def configure_model(self) -> None:
+        """Keep a share of the weights, where the trainer's strategy is one of shares."""
+        shard(self.parts, blocks=self.lm.layers, mesh=self.device_mesh)
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of everything that learns."""
@@ -200,12 +215,12 @@ class LMModule(RecordingModule):
         self.optimizers().zero_grad()  # type: ignore[union-attr]
         logged = torch.zeros((), device=self.device)
         for part, share in zip(parts, shares(counts, of_all=not self.paper_exact), strict=True):
-            states, mask = self.text.encode(part["captions"])
-            keep = part["keep"][:, None]
-            loss, losses = self._losses(part, states, mask & keep, share)
+            loss, losses, positions = self._read(
+                part, part["captions"], keep=part["keep"], weights=share
+            )
             logged = logged + share * losses
             steps = read_steps(self.lm, part["codes"].shape[-1], complete=self.complete)
-            self.throughput.count(part["codes"], steps=steps, text_positions=mask.shape[1])
+            self.throughput.count(part["codes"], steps=steps, text_positions=positions)
             if part is not parts[-1]:
                 self._differentiate(loss)
         self._train.add(by_codebook(logged))
@@ -215,12 +230,11 @@ class LMModule(RecordingModule):
         """Measure the loss with the true captions, with those of other items, and with none."""
         items = self._codes_of(batch)
         captions = items["captions"]
-        states, mask = self.text.encode(captions)
-        losses = {"": self._losses(items, states, mask)[1]}
-        losses["no_captions"] = self._losses(items, states, mask & False)[1]
+        losses = {"": self._read(items, captions)[1]}
+        none = torch.zeros(len(captions), dtype=torch.bool, device=self.device)
+        losses["no_captions"] = self._read(items, captions, keep=none)[1]
         if len(captions) > 1:
-            other = self.text.encode(other_captions(captions))
-            losses["shuffled_captions"] = self._losses(items, *other)[1]
+            losses["shuffled_captions"] = self._read(items, other_captions(captions))[1]
         counts = count_targets(self.lm, items["code_mask"], complete=self.complete).tolist()
         for kind, values in losses.items():
             for (name, value), count in zip(by_codebook(values, kind).items(), counts, strict=True):
@@ -290,6 +304,27 @@ class LMModule(RecordingModule):
 
     def _learning(self) -> list[nn.Parameter]:
         return [p for p in self.parts.parameters() if p.requires_grad]
+
+    def _read(
+        self,
+        batch: Mapping[str, Any],
+        captions: Sequence[Caption],
+        *,
+        keep: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, int]:
+        """Return `_losses` with ``captions``, where ``keep`` is true, and their text positions.
+
+        All of it in one call of the parts, for which sharded weights are put together.
+        """
+
+        def read() -> tuple[Tensor, Tensor, int]:
+            states, mask = self.text.encode(captions)
+            mask = mask if keep is None else mask & keep[:, None]
+            return *self._losses(batch, states, mask, weights), mask.shape[1]
+
+        found: tuple[Tensor, Tensor, int] = self.parts(read)
+        return found
 
     def _losses(
         self, batch: Mapping[str, Any], states: Tensor, mask: Tensor, weights: Tensor | None = None

@@ -12,7 +12,7 @@ from audiogen.training.recording import clip_gradients, require_finite_norm
 Groups = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 
 
-def parameter_groups(parts: nn.ModuleDict, *, embedding_lr: float | None) -> Groups:
+def parameter_groups(parts: nn.Module, *, embedding_lr: float | None) -> Groups:
     """Return what learns: all of it, or in the reference's groups if embeddings have a rate.
 
     The groups are what surrounds the blocks (a text encoder that learns included), the code
@@ -20,12 +20,13 @@ def parameter_groups(parts: nn.ModuleDict, *, embedding_lr: float | None) -> Gro
     optimizer is given it.
 
     Args:
-        parts: "lm", and "text" if that is a module.
+        parts: holds "lm", and "text" if that is a module.
         embedding_lr: learning rate of the code embeddings, or None.
     """
     learning = [(name, p) for name, p in parts.named_parameters() if p.requires_grad]
     if embedding_lr is None:
-        return [parameter for _, parameter in learning]
+        alike: list[nn.Parameter] = [parameter for _, parameter in learning]
+        return alike
     if not embedding_lr > 0:
         raise ValueError(f"embedding_lr must be above 0, or null for that of all: {embedding_lr}")
     kinds: dict[str, list[nn.Parameter]] = {"around": [], "embedding": [], "blocks": []}

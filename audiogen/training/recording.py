@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from audiogen.training.ranks import names_of_all
 
@@ -191,7 +192,11 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float | None) -> T
     """
     if limit is not None and not limit > 0:
         raise ValueError(f"gradient_clip must be above 0, or null for no limit, got {limit}")
-    return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
+    learned = list(parameters)
+    norm = nn.utils.get_total_norm([p.grad for p in learned if p.grad is not None])
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm  # of all shares
+    nn.utils.clip_grads_with_norm_(learned, math.inf if limit is None else limit, norm)
+    return norm
 
 
 def require_finite_norm(norm: Tensor, *, whose: str, update: int | None = None) -> None:

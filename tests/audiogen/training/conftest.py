@@ -67,9 +67,10 @@ class Starter:
         self.log = log
         self._process: subprocess.Popen | None = None
 
-    def start(self, script: str, *overrides: str) -> Started:
+    def start(self, script: str, *overrides: str, ranks: int = 1) -> Started:
         argv = [str(ROOT / "scripts" / script), *overrides]
-        return Started(int(self._ask({"argv": argv, "log": str(self.log)})), self.log, self._ask)
+        job = {"argv": argv, "log": str(self.log), "ranks": ranks}
+        return Started(int(self._ask(job)), self.log, self._ask)
 
     def run(self, script: str, *overrides: str) -> int:
         return self.start(script, *overrides).wait()

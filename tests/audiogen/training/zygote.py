@@ -1,9 +1,10 @@
 """Starts scripts as real processes without paying for their imports each time.
 
-Imports the training stack once, then for each line {"argv": [...], "log": path} on stdin forks a
-child that runs the script as ``__main__``, and prints its process id; {"wait": pid, "seconds": n}
-prints how the child ended. One that does not end in time is killed, with all it started: a process
-that waits for another one for ever is a failure, not a test that never ends.
+Imports the training stack once, then for each line {"argv": [...], "log": path, "ranks": n} on
+stdin forks n children that run the script as ``__main__``, and prints the process id of the first,
+which ends after the others; {"wait": pid, "seconds": n} prints how it ended. One that does not end
+in time is killed, with all it started: a process that waits for another one for ever is a failure,
+not a test that never ends.
 
 Nothing is computed here: torch refuses to differentiate in the child of a process that has done
 so.
@@ -13,6 +14,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import sys
 import time
 
@@ -24,7 +26,8 @@ import audiogen.training.lm_module
 import audiogen.training.random_data
 import audiogen.training.run
 import audiogen.training.samples
-import audiogen.training.schedules  # noqa: F401
+import audiogen.training.schedules
+import audiogen.training.sharding  # noqa: F401
 
 
 def wait(pid: int, seconds: float) -> int:
@@ -38,14 +41,45 @@ def wait(pid: int, seconds: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def child(argv: list[str], log: str) -> None:
+def join(ranks: int) -> list[int]:
+    """Become the first of so many processes, and start the others, as torchrun does.
+
+    Returns the process ids of the others, for the first.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+        "GROUP_RANK": "0",
+    }
+    others = []
+    for rank in range(ranks - 1, -1, -1):
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        others.append(os.fork() if rank else 0)
+        if others[-1] == 0:
+            break
+    return others[:-1] if rank == 0 else []
+
+
+def child(argv: list[str], log: str, ranks: int = 1) -> None:
     os.setpgid(0, 0)  # what it starts is found again
+    others = join(ranks) if ranks > 1 else []
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     sys.argv = argv
-    runpy.run_path(argv[0], run_name="__main__")
+    try:
+        runpy.run_path(argv[0], run_name="__main__")
+    finally:
+        failed = [pid for pid in others if os.waitpid(pid, 0)[1]]
+        if failed and sys.exc_info()[0] is None:
+            sys.exit(f"{len(failed)} of the other processes failed")
 
 
 torch.set_num_threads(1)
