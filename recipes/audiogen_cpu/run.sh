@@ -14,52 +14,15 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+options=(run data codec seed experiment) paths=(run data codec)
 run=runs/audiogen_cpu data='' codec='' seed=2036 experiment=audiogen_cpu smoke=''
-while (($#)); do
-  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,12s/^# \{0,1\}//p' recipes/audiogen_cpu/run.sh; exit; fi
-  if [[ $1 == --@(run|data|codec|seed|experiment) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
-  case $1 in
-    --run) run=$2; shift 2 ;;
-    --data) data=$2; shift 2 ;;
-    --codec) codec=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    --experiment) experiment=$2; shift 2 ;;
-    --smoke) smoke=1; shift ;;
-    *) echo "error: unknown argument $1; see --help" >&2; exit 2 ;;
-  esac
-done
-if [[ ! $data ]]; then
-  echo "error: --data needs the folder of ESC-50 or of other sounds; see recipes/audiogen_cpu/README.md" >&2
-  exit 2
-fi
-if [[ ! -f conf/experiment/$experiment.yaml ]]; then
-  echo "error: no conf/experiment/$experiment.yaml; see ls conf/experiment" >&2
-  exit 2
-fi
-# Paths are the caller's; from elsewhere they become absolute.
-python=${PYTHON:-.venv/bin/python}
-if [[ $from != "$PWD" ]]; then
-  if [[ $run != /* ]]; then run=$from/$run; fi
-  if [[ $data != /* ]]; then data=$from/$data; fi
-  if [[ $codec && $codec != /* ]]; then codec=$from/$codec; fi
-  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
-fi
-if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
-  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
-  exit 2
-fi
+source recipes/run.bash
+need_data recipes/audiogen_cpu/README.md
+need_experiment
 if [[ $codec && ! -f $codec/config.json ]]; then
   echo "error: $codec is not the folder of a codec; leave --codec out to train one" >&2
   exit 2
 fi
-# Networks this small gain nothing from a second thread, and give the same numbers on any machine
-# with one. The allocator keeps what it has instead of returning every buffer.
-export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
-export AUDIOGEN_RUNS=$run WANDB_MODE=${WANDB_MODE:-offline} WANDB_SILENT=true
-
-stage() { # name, title, command...
-  "$python" -m recipes.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
-}
 
 recipe=folder codec_steps=() lm_steps=() limit=(--limit 40) crops=16
 if [[ -d $data/meta ]]; then recipe=esc50; fi
@@ -70,9 +33,7 @@ if [[ $smoke ]]; then
 fi
 stage data "1/7 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" --out "$run/data"
 manifest=$run/data/manifest.jsonl
-licences=$(sed -n 's/.*"licence": "\([^"]*\)".*/\1/p' "$manifest" | sort -u | paste -sd ';' | tr -cd '[:alnum:] .;,/()+-')
-card=()
-if [[ $licences ]]; then card=("+card.licence='$licences'"); fi
+card_of "$manifest"
 if [[ ! $codec ]]; then
   codec=$run/codec
   stage codec "2/7 train the codec" "$python" scripts/train_codec.py experiment=codec_16khz_cpu \

@@ -12,46 +12,11 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+options=(run data seed experiment) paths=(run data)
 run=runs/codec_16khz data='' seed=2036 experiment=codec_16khz_cpu smoke=''
-while (($#)); do
-  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,11s/^# \{0,1\}//p' recipes/codec_16khz/run.sh; exit; fi
-  if [[ $1 == --@(run|data|seed|experiment) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
-  case $1 in
-    --run) run=$2; shift 2 ;;
-    --data) data=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    --experiment) experiment=$2; shift 2 ;;
-    --smoke) smoke=1; shift ;;
-    *) echo "error: unknown argument $1; see --help" >&2; exit 2 ;;
-  esac
-done
-if [[ ! $data ]]; then
-  echo "error: --data needs the folder of ESC-50 or of other sounds; see recipes/codec_16khz/README.md" >&2
-  exit 2
-fi
-if [[ ! -f conf/experiment/$experiment.yaml ]]; then
-  echo "error: no conf/experiment/$experiment.yaml; see ls conf/experiment" >&2
-  exit 2
-fi
-# Paths are the caller's; from elsewhere they become absolute.
-python=${PYTHON:-.venv/bin/python}
-if [[ $from != "$PWD" ]]; then
-  if [[ $run != /* ]]; then run=$from/$run; fi
-  if [[ $data != /* ]]; then data=$from/$data; fi
-  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
-fi
-if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
-  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
-  exit 2
-fi
-# Networks this small gain nothing from a second thread, and give the same numbers on any machine
-# with one. The allocator keeps what it has instead of returning every buffer.
-export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
-export AUDIOGEN_RUNS=$run WANDB_MODE=${WANDB_MODE:-offline} WANDB_SILENT=true
-
-stage() { # name, title, command...
-  "$python" -m recipes.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
-}
+source recipes/run.bash
+need_data recipes/codec_16khz/README.md
+need_experiment
 
 recipe=folder steps=()
 if [[ -f $data/meta/esc50.csv ]]; then recipe=esc50; fi
@@ -60,9 +25,7 @@ if [[ $smoke ]]; then
 fi
 stage data "1/3 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" --out "$run/data"
 manifest=$run/data/manifest.jsonl
-licences=$(sed -n 's/.*"licence": "\([^"]*\)".*/\1/p' "$manifest" | sort -u | paste -sd ';' | tr -cd '[:alnum:] .;,/()+-')
-card=()
-if [[ $licences ]]; then card=("+card.licence='$licences'"); fi
+card_of "$manifest"
 stage codec "2/3 train the codec" "$python" scripts/train_codec.py experiment="$experiment" \
   seed="$seed" data.train.manifest="$manifest" export_to="$run/codec" "${card[@]}" "${steps[@]}"
 stage health "3/3 health of the codec" "$python" -m recipes.codec_16khz.health \

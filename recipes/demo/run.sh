@@ -10,37 +10,9 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+options=(run data seed) paths=(run data)
 run=runs/demo data='' seed=2036 smoke=''
-while (($#)); do
-  if [[ $1 == --help || $1 == -h ]]; then sed -n '2,8s/^# \{0,1\}//p' recipes/demo/run.sh; exit; fi
-  if [[ $1 == --@(run|data|seed) && -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
-  case $1 in
-    --run) run=$2; shift 2 ;;
-    --data) data=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    --smoke) smoke=1; shift ;;
-    *) echo "error: unknown argument $1; see --help" >&2; exit 2 ;;
-  esac
-done
-# Paths are the caller's; from elsewhere they become absolute.
-python=${PYTHON:-.venv/bin/python}
-if [[ $from != "$PWD" ]]; then
-  if [[ $run != /* ]]; then run=$from/$run; fi
-  if [[ $data && $data != /* ]]; then data=$from/$data; fi
-  if [[ ${PYTHON-} == */* && $PYTHON != /* ]]; then python=$from/$PYTHON; fi
-fi
-if [[ -d $python ]] || ! command -v "$python" > /dev/null; then
-  echo "error: no program $python; \`make setup\` creates .venv, or set PYTHON=" >&2
-  exit 2
-fi
-# Networks this small gain nothing from a second thread, and give the same numbers on any machine
-# with one. The allocator keeps what it has instead of returning every buffer: a fifth of the time.
-export OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
-export AUDIOGEN_RUNS=$run WANDB_MODE=${WANDB_MODE:-offline} WANDB_SILENT=true
-
-stage() { # name, title, command...
-  "$python" -m recipes.stage --run "$run" --name "$1" --title "$2" -- "${@:3}"
-}
+source recipes/run.bash
 
 card=() limit=() codec_steps=() lm_steps=() clips=() probe_steps=() probe_clips=1920
 if [[ $smoke ]]; then
@@ -54,8 +26,7 @@ if [[ $data ]]; then
   if [[ -f $data/meta/esc50.csv ]]; then recipe=esc50; fi
   stage data "1/8 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" --out "$run/data"
   probe=$run/data/manifest.jsonl
-  licences=$(sed -n 's/.*"licence": "\([^"]*\)".*/\1/p' "$probe" | sort -u | paste -sd ';' | tr -cd '[:alnum:] .;,/()+-')
-  if [[ $licences ]]; then card=("+card.licence='$licences'"); fi
+  card_of "$probe"
 else
   stage data "1/8 procedural sounds" "$python" -m recipes.datasets.synthetic \
     --out "$run/data" --seed "$seed" "${clips[@]}"

@@ -111,7 +111,8 @@ def test_without_its_python_it_says_what_to_do(tmp_path):
     """In a fresh checkout, and with PYTHON= a path of the caller that is not there."""
     script = tmp_path / "recipes" / "codec_16khz" / "run.sh"
     script.parent.mkdir(parents=True)
-    script.write_bytes((ROOT / "recipes/codec_16khz/run.sh").read_bytes())
+    for file in ("codec_16khz/run.sh", "run.bash"):
+        (tmp_path / "recipes" / file).write_bytes((ROOT / "recipes" / file).read_bytes())
     experiment = tmp_path / "conf" / "experiment" / "codec_16khz_cpu.yaml"
     experiment.parent.mkdir(parents=True)
     experiment.touch()

@@ -115,7 +115,8 @@ def test_without_its_python_it_says_what_to_do(tmp_path):
     """In a fresh checkout, and with PYTHON= a path of the caller that is not there."""
     script = tmp_path / "recipes" / "demo" / "run.sh"
     script.parent.mkdir(parents=True)
-    script.write_bytes((ROOT / "recipes/demo/run.sh").read_bytes())
+    for file in ("demo/run.sh", "run.bash"):
+        (tmp_path / "recipes" / file).write_bytes((ROOT / "recipes" / file).read_bytes())
     without = {name: value for name, value in os.environ.items() if name != "PYTHON"}
     cases = [({}, ".venv/bin/python"), ({"PYTHON": "my/python"}, f"{tmp_path}/recipes/my/python")]
     for more, named in cases:
