@@ -15,6 +15,7 @@ from torch import Tensor
 from audiogen.audio import write_audio
 from audiogen.files import replacing
 from audiogen.pipeline import AudioGen
+from audiogen.training.sharding import whole
 
 RANGE = 80.0  # dB between the brightest and the darkest color
 
@@ -38,11 +39,16 @@ class AudioSamples(Callback):
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Render and send, if it is time and this is the first rank."""
+        """Render and send, if it is time; all processes come here, and the first one renders."""
         due = trainer.global_step // self.every
-        if due <= self._sent or trainer.sanity_checking or not trainer.is_global_zero:
+        if due <= self._sent or trainer.sanity_checking:
             return
         self._sent = due
+        with whole(pl_module):
+            if trainer.is_global_zero:
+                self._send(trainer, pl_module)
+
+    def _send(self, trainer: Trainer, pl_module: LightningModule) -> None:
         sounds, sample_rate = self.render(trainer, pl_module)
         for name, waveform in sounds.items():
             sound = waveform.detach().cpu().float().clamp(-1, 1)

@@ -10,7 +10,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    ModelParallelStrategy,
+    SingleDeviceStrategy,
+    Strategy,
+)
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -82,6 +87,24 @@ class ShardedStrategy(ModelParallelStrategy):
             optimizer.load_state_dict({**saved, "state": state})
 
 
+def check_strategy(strategy: Strategy, *, shardable: bool) -> None:
+    """Refuse ways of training in several processes that are not tested to train as one does.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    if isinstance(strategy, ShardedStrategy) and not shardable:
+        raise ValueError(
+            "only language models are trained in shares: a codec fits on one device, and its two "
+            "optimizers want it whole: take trainer=gpu with trainer.strategy=ddp"
+        )
+    if not isinstance(strategy, ShardedStrategy | DDPStrategy | SingleDeviceStrategy):
+        raise ValueError(
+            f"trainer.strategy={type(strategy).__name__} is none of the strategies to train with: "
+            "take trainer.strategy=ddp, or trainer=fsdp for a model in shares"
+        )
+
+
 class Parts(nn.Module):
     """Modules that compute something together; called with a function, it calls that.
 
@@ -144,7 +167,7 @@ def whole(module: nn.Module) -> Iterator[None]:
     finally:
         for part in parts:
             part.reshard()
-            part.set_reshard_after_forward(part is not module, recurse=False)
+            part.set_reshard_after_forward(not isinstance(part, Parts), recurse=False)
 
 
 def share(tensor: Tensor) -> Tensor:
