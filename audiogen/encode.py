@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from audiogen.audio import AudioError
+from audiogen.audio import SILENCE, AudioError
 from audiogen.codec.model import Codec
 from audiogen.data.manifest import manifest_hash, read_manifest
 from audiogen.data.segments import Segment, cut, read_segment
@@ -39,7 +39,8 @@ def encode_manifest(
     A clip longer than ``segment_duration`` gives consecutive segments; a rest shorter than a tenth
     of a segment is dropped. A killed run goes on behind its last whole shard, and a batch never
     reaches over the end of a shard, so that the folder ends up with the bytes of an undisturbed
-    run. Clips that cannot be read are left out and listed in skipped.jsonl, each with its reason.
+    run. Clips that cannot be read are left out and listed in skipped.jsonl, each with its reason;
+    segments without any sound are kept and marked, so that whoever trains on them is told.
 
     Args:
         codec: sets sample rate and channels; moved to ``device``.
@@ -155,7 +156,9 @@ class _Rows:
         codes, _ = self.codec.encode(waveforms.to(self.device))
         inside = torch.arange(self.segment_frames) < frames[:, None, None]
         self._codes.append((codes.cpu() * inside).numpy().astype(np.uint16))
-        self.items += [_item(s, int(f)) for (s, _), f in zip(readable, frames, strict=True)]
+        for (segment, waveform), count in zip(readable, frames, strict=True):
+            silent = {"silent": True} if waveform.abs().max() <= SILENCE else {}
+            self.items.append(_item(segment, int(count)) | silent)
 
     def codes(self) -> np.ndarray:
         """All codes so far, uint16 [n, K, T]."""

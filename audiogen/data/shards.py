@@ -2,8 +2,8 @@
 
 A folder holds ``tokens.json`` (what the codes are), and per shard ``codes-00000.npy`` (uint16
 [n, K, T], read through memory mapping) and ``items-00000.jsonl`` (one line per row of it: id,
-captions, frames, split, labels, licence, source). A shard exists once its items do. What could not
-be read is in ``skipped.jsonl``.
+captions, frames, split, labels, licence, source, and "silent" where there is no sound in it). A
+shard exists once its items do. What could not be read is in ``skipped.jsonl``.
 """
 
 import json

@@ -20,7 +20,7 @@ from audiogen.rng import derive_seed
 
 log = logging.getLogger(__name__)
 
-TRIES = 10  # other clips that an item whose own cannot be read asks for
+TRIES = 50  # other clips that an item asks for; where most crops are silent it takes a few
 
 
 class SoundDataset(Dataset[dict[str, Any]]):

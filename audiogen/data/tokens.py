@@ -1,5 +1,6 @@
 """Codes and captions, for the language model: the reader of what `audiogen.encode` writes."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from audiogen.data.shards import (
     read_items,
 )
 from audiogen.rng import derive_seed, item_generator
+
+log = logging.getLogger(__name__)
 
 _MAX_OPEN = 256  # memory maps; each holds a file descriptor, of which a process may have 1024
 
@@ -85,6 +88,9 @@ class TokenDataset(Dataset[dict[str, Any]]):
             raise TokenError(
                 f'{self.folder}: no item has split "{split}"; check the manifest it was made from'
             )
+        silent = sum(bool(item.get("silent")) and item["split"] == split for _, _, item in items)
+        if silent:
+            log.warning("%s: %d of %d segments are silence", self.folder, silent, len(self.rows))
         self.num_samples = num_samples or len(self.rows)
         self.seed = seed
         self.lower_case = lower_case

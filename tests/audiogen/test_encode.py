@@ -267,3 +267,14 @@ def test_the_codec_goes_on_training(manifest, tmp_path):
     codec = make_codec().train()
     encode_manifest(codec, manifest, tmp_path, **SETTINGS)
     assert codec.training
+
+
+def test_silence_is_marked_and_said_to_whoever_trains_on_it(tmp_path, caplog):
+    clips = [make_clip(tmp_path, name, 0.5) for name in "ab"]
+    write_audio(clips[1].path, torch.zeros(800), RATE)
+    manifest = write_manifest(tmp_path / "manifest.jsonl", clips)
+    out = encode_manifest(make_codec(), manifest, tmp_path / "codes", **SETTINGS)
+    lines = (out / "items-00000.jsonl").read_text().splitlines()
+    assert ["silent" in json.loads(line) for line in lines] == [False, True]
+    assert len(TokenDataset(out, split="train", seed=0)) == 2
+    assert "1 of 2 segments are silence" in caplog.text
