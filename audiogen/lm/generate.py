@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from audiogen.lm.checks import check_text
 from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.guidance import guide
 from audiogen.lm.model import TokenLM
@@ -89,6 +90,7 @@ def generate_frames(
     too: with delays, ``max(delays)`` steps after its first code; with "coarse_first", when most of
     the work is done.
     """
+    check_text(text, text_mask, batch=len(text), dim=lm.dim)
     _check_call(lm, text, generators)
     check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     prompt = _checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
@@ -142,11 +144,8 @@ def _prompted_sequence(lm: TokenLM, prompt: Tensor, layout: Tensor) -> Tensor:
 def _check_call(lm: TokenLM, text: Tensor, generators: Sequence[torch.Generator] | None) -> None:
     if lm.training:
         raise ValueError("the language model is in training mode, with dropout: call lm.eval()")
-    if text.ndim != 3 or text.shape[-1] != lm.dim:
-        raise ValueError(
-            f"expected projected text [B, L, {lm.dim}], got shape {list(text.shape)}: "
-            f"use lm.project_text"
-        )
+    if not len(text):
+        raise ValueError("there is no caption to generate for: give at least one, or None for none")
     if generators is not None and len(generators) != len(text):
         raise ValueError(
             f"expected one generator per caption: {len(text)} captions, "
@@ -171,6 +170,8 @@ def _checked_prompt(lm: TokenLM, prompt: Tensor | None, *, batch: int, num_frame
             f"the prompt has {prompt.shape[-1]} frames and must be shorter than the {num_frames} "
             f"to generate: ask for more, or cut the prompt"
         )
+    if prompt.is_floating_point() or prompt.dtype == torch.bool:
+        raise ValueError(f"prompt codes must be whole numbers, got {prompt.dtype}")
     if prompt.numel() and not 0 <= int(prompt.min()) <= int(prompt.max()) < lm.codebook_size:
         raise ValueError(
             f"prompt codes must be in [0, {lm.codebook_size}), "

@@ -7,6 +7,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from audiogen.lm.checks import (
+    check_choice,
+    check_factors,
+    check_sequence,
+    check_sizes,
+    check_text,
+    check_text_mask,
+)
 from audiogen.lm.head_loss import head_cross_entropy
 from audiogen.lm.loss import IGNORED, mask_targets
 from audiogen.lm.transformer import ACTIVATIONS, Block, TextMask, init_weight, sinusoid
@@ -14,9 +22,15 @@ from audiogen.tokens.layouts import Delay, Parallel, Pattern
 from audiogen.tokens.make import make_pattern
 from audiogen.tokens.patterns import align_logits, build_sequence
 
-INITS = (None, "complete", "reference")
-WEIGHT_INITS = ("gaussian", "uniform")
-DEPTH_INITS = ("current", "global", None)
+CHOICES: dict[str, tuple[object, ...]] = {
+    "activation": tuple(ACTIVATIONS),
+    "init": (None, "complete", "reference"),
+    "weight_init": ("gaussian", "uniform"),
+    "depth_init": ("current", "global", None),
+    **dict.fromkeys(
+        ["norm_first", "bias_attn", "bias_ff", "bias_proj", "paper_exact"], (False, True)
+    ),
+}
 NOT_KEYWORDS = ("self", "__class__")
 
 
@@ -96,13 +110,22 @@ class TokenLM(nn.Module):
             "delays": None if delays is None else self.delays,
             "pattern": None if pattern is None else self.pattern.options,
         }
-        _check_shape(codebook_size=codebook_size, dim=dim, num_heads=num_heads, layers=num_layers)
-        _check_choices(
-            init=(init, INITS),
-            weight_init=(weight_init, WEIGHT_INITS),
-            depth_init=(depth_init, DEPTH_INITS),
-            activation=(activation, tuple(ACTIVATIONS)),
+        check_sizes(
+            dim=dim,
+            num_heads=num_heads,
+            hidden_scale=hidden_scale,
+            num_layers=num_layers,
+            codebook_size=codebook_size,
+            text_dim=text_dim,
         )
+        check_factors(
+            max_period=max_period,
+            position_scale=position_scale,
+            embedding_std=embedding_std,
+            layer_scale=layer_scale,
+        )
+        for name, known in CHOICES.items():
+            check_choice(name, keywords[name], known)
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
         self.dim, self.num_heads = dim, num_heads
         self.special_token = codebook_size
@@ -132,7 +155,7 @@ class TokenLM(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self, *, generator: torch.Generator | None = None) -> None:
-        """Draw all weights but the text projection's anew; LayerNorms stay as they are.
+        """Draw all weights but the text projection's anew; norms and layer scales stay.
 
         Normals are cut at three standard deviations of 1 / sqrt(fan in), in block ``i`` divided by
         sqrt(2 (i + 1)); embeddings count ``dim`` as their fan in. Biases are zero.
@@ -176,6 +199,11 @@ class TokenLM(nn.Module):
             float [B, L, D], exactly zero where ``mask``, bool [B, L], is false.
         """
         weight = self.text_projection.weight
+        if states.ndim != 3 or states.shape[-1] != weight.shape[1]:
+            raise ValueError(
+                f"expected text states [B, L, {weight.shape[1]}], got shape {list(states.shape)}"
+            )
+        check_text_mask(mask, states)
         return self.text_projection(states.to(weight.dtype)).where(mask[..., None], 0)
 
     def forward(
@@ -193,8 +221,9 @@ class TokenLM(nn.Module):
             sequence: int64 [B, K, S] in [0, N], interleaved; N is the special token.
             text: float [B, L, D], projected (`project_text`).
             text_mask: bool [B, L], true where text may be attended to; a row without any
-                contributes exactly zero. None attends to every position, zero padding included,
-                which is what the published models were trained with.
+                contributes what a text of zeros does, which is exactly zero without biases. None
+                attends to every position, zero padding included, which is what the published
+                models were trained with.
             targets: int64 [B, K, S], what to predict, see `head_cross_entropy`. Given, the losses
                 are returned and the logits never held.
             weights: float [K], of the losses of the codebooks.
@@ -202,8 +231,9 @@ class TokenLM(nn.Module):
         Returns:
             float [B, K, S, N] logits, or the losses of `head_cross_entropy`.
         """
-        mask = TextMask.of(text_mask)
         x = self.embed(sequence)
+        check_text(text, text_mask, batch=len(x), dim=self.dim)
+        mask = TextMask.of(text_mask)
         for block in self.layers:
             x = block(x, text, mask)
         if targets is None:
@@ -261,8 +291,17 @@ class TokenLM(nn.Module):
         Returns:
             loss: float [], the mean over codebooks in nats per code, to be minimized.
             losses: float [K], without gradient; NaN for a codebook without a target.
+
+        Raises:
+            ValueError: if the segments are so short that no mask could give each codebook one.
         """
         layout, num_steps = self._layout(codes.shape[-1], complete=complete)
+        if not bool((layout[:, 1 : num_steps + 1] >= 0).any(dim=1).all()):
+            raise ValueError(
+                f"segments of {codes.shape[-1]} frames are not longer than the longest delay, "
+                f"{self.pattern.max_delay}: a codebook would have nothing to learn from. Take "
+                f"longer ones, or complete=True"
+            )
         sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
         targets = mask_targets(codes, code_mask)
         targets = build_sequence(targets, layout[:, 1 : num_steps + 1], fill=IGNORED)
@@ -280,11 +319,8 @@ class TokenLM(nn.Module):
         Returns:
             float [B, S, D].
         """
-        if sequence.ndim != 3 or sequence.shape[1] != self.num_codebooks:
-            raise ValueError(
-                f"expected a sequence [B, {self.num_codebooks}, S] of codes, "
-                f"got shape {list(sequence.shape)}"
-            )
+        largest = self.special_token
+        check_sequence(sequence, num_codebooks=self.num_codebooks, largest=largest)
         x = self.embedding(sequence + self.offsets).sum(dim=1)
         positions = torch.arange(start, start + sequence.shape[-1], device=x.device)
         waves = sinusoid(positions, self.dim, max_period=self.max_period)
@@ -294,25 +330,6 @@ class TokenLM(nn.Module):
         """Map the residual stream [B, S, D] to logits [B, K, S, N]."""
         logits = self.head(self.norm(x)).unflatten(-1, (self.num_codebooks, self.codebook_size))
         return logits.transpose(1, 2)
-
-
-def _check_shape(*, codebook_size: int, dim: int, num_heads: int, layers: int) -> None:
-    if codebook_size < 2 or layers < 1:
-        raise ValueError(
-            f"expected codebook_size of at least 2 and num_layers of at least 1, "
-            f"got {codebook_size} and {layers}"
-        )
-    if dim < 4 or dim % 2 or num_heads < 1 or dim % num_heads:
-        raise ValueError(
-            f"dim must be even, at least 4 and a multiple of num_heads, got dim={dim} and "
-            f"num_heads={num_heads}: change one of them"
-        )
-
-
-def _check_choices(**choices: tuple[str | None, tuple[str | None, ...]]) -> None:
-    for name, (value, known) in choices.items():
-        if value not in known:
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
 
 
 def _pattern(
