@@ -36,7 +36,7 @@ from audiogen.released.lm_load import read_lm_file
 from audiogen.released.load import load_released_codec, released_file
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
 from audiogen.released.whole import is_whole, load_whole
-from audiogen.text import TextEncoder, build_text_encoder
+from audiogen.text import TextEncoder, build_text_encoder, outside_names, placed
 
 __all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
 
@@ -265,17 +265,20 @@ def _facts(codec: Codec) -> dict[str, object]:
 
 def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | None) -> TextEncoder:
     """Rebuild the text encoder; its tensors lie in the folder or, for T5, where its name says."""
-    keywords = dict(config["text"])
-    if "name" in keywords:
-        keywords["name"] = place_of_text(keywords["name"], folder, override)
-    elif override is not None:
+    try:
+        named = outside_names(config["text"])
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: config.json: {error}; save the model again") from error
+    if override is not None and len(named) != 1:
+        kind = config["text"].get("_type")
         raise CheckpointError(
-            f"the {keywords.get('_type')} text encoder of {folder} is part of the model and cannot "
-            "be read from elsewhere: leave text_encoder out"
+            f"the {kind} text encoder of {folder} has {', '.join(named) or 'nothing'} from outside "
+            "of the model, and text_encoder is one other place for one: leave text_encoder out"
         )
+    keywords = placed(config["text"], lambda name: place_of_text(name, folder, override))
     text = _build(build_text_encoder, {"config": keywords}, folder)
     if override is not None:  # a model saved again names what it named, not a place on this disk
-        text.config = {**text.config, "name": config["text"]["name"]}
+        text.config = placed(text.config, lambda _: named[0])
     # Even if config.json does not list it: a trained encoder without its tensors is noise.
     if isinstance(text, nn.Module) and (text.trainable or "text.safetensors" in config["files"]):
         state = read_tensors(folder, config, "text.safetensors")

@@ -1,6 +1,7 @@
 """The model card: the README.md of a model folder, in plain words."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 # What every card answers, in this order; other keys of a card are printed after these.
 QUESTIONS = {
@@ -57,6 +58,10 @@ def describe_part(config: Mapping[str, object]) -> str:
     >>> describe_part({"_type": "hashed", "dim": 128, "num_buckets": 1024})
     'hashed (dim 128, num buckets 1024)'
     """
+    if "encoders" in config:
+        parts: Any = config["encoders"]
+        described = [f"{name}: {describe_part(part)}" for name, part in parts.items()]
+        return f"{config['_type']} ({'; '.join(described)})"
     numbers = [f"{k.replace('_', ' ')} {v}" for k, v in config.items() if k != "_type"]
     return f"{config['_type']} ({', '.join(numbers)})"
 

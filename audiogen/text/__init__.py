@@ -59,7 +59,7 @@ def build_text_encoder(config: Mapping[str, Any]) -> TextEncoder:
     if kind == "joined":
         from audiogen.text.joined import JoinedEncoder
 
-        parts = keywords.pop("encoders")
+        parts = _parts(keywords.pop("encoders", None))
         encoders = {name: build_text_encoder(part) for name, part in parts.items()}
         return JoinedEncoder(encoders=encoders, **keywords)
     raise ValueError(
@@ -67,11 +67,30 @@ def build_text_encoder(config: Mapping[str, Any]) -> TextEncoder:
     )
 
 
+def outside_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the outside encoders in a ``config``: folders or hub ids."""
+    names: list[str] = []
+
+    def note(name: str) -> str:
+        names.append(name)
+        return name
+
+    placed(config, note)
+    return names
+
+
 def placed(config: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
-    """Return a ``config`` with ``place`` of every name of an outside encoder in it."""
+    """Return a ``config`` with ``place(name)`` for every name of an outside encoder."""
     changed = dict(config)
     if "name" in changed:
         changed["name"] = place(changed["name"])
-    for name, part in changed.get("encoders", {}).items():
-        changed["encoders"] = {**changed["encoders"], name: placed(part, place)}
+    if "encoders" in changed:
+        parts = _parts(changed["encoders"]).items()
+        changed["encoders"] = {name: placed(part, place) for name, part in parts}
     return changed
+
+
+def _parts(encoders: object) -> Mapping[str, Mapping[str, Any]]:
+    if isinstance(encoders, Mapping) and all(isinstance(p, Mapping) for p in encoders.values()):
+        return encoders
+    raise ValueError(f"encoders must map attributes to configs of text encoders, got {encoders!r}")

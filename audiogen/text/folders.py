@@ -12,6 +12,7 @@ FILES = (
     *("config.json", "*.safetensors", "*.safetensors.index.json"),
     *("*token*", "*.model", "vocab.json", "merges.txt"),
 )
+TOKENIZERS = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json")
 BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names large files by their sha256
 
 
@@ -28,13 +29,14 @@ def find_folder(name: str, *, kind: str, example: str) -> Path:
 
     try:
         found = Path(snapshot_download(name, allow_patterns=list(FILES)))
-        if not is_whole(
-            found
-        ):  # older uploads have pickled weights only; transformers reads no code
+        if lacks(found):  # an old upload has pickled weights; transformers unpickles tensors only
             found = Path(snapshot_download(name, allow_patterns=[*FILES, "*.bin"]))
-        return found
     except (OSError, ValueError) as error:
         raise not_delivered(name, kind, first_line(error)) from error
+    missing = lacks(found)
+    if missing:
+        raise not_delivered(name, kind, f"of what it gave, {missing}")
+    return found
 
 
 def here(name: str, *, kind: str, example: str) -> Path | None:
@@ -52,20 +54,28 @@ def here(name: str, *, kind: str, example: str) -> Path | None:
         folder = snapshot_download(name, allow_patterns=list(FILES), local_files_only=True)
     except (OSError, ValueError):
         return None
-    return Path(folder) if is_whole(Path(folder)) else None
+    return None if lacks(Path(folder)) else Path(folder)
 
 
-def is_whole(folder: Path) -> bool:
-    """Tell whether a folder has a configuration, and all the weight files its index lists."""
+def lacks(folder: Path) -> str | None:
+    """Return what a folder lacks to be read; None if nothing.
+
+    Without a tokenizer's file transformers would make up an empty one.
+    """
     if not (folder / "config.json").is_file():
-        return False
+        return "it has no config.json"
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        return "it has no tokenizer"
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        found = any(any(folder.glob(pattern)) for pattern in WEIGHTS)
+        return None if found else "it has no model.safetensors"
     try:
-        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
-        return all((folder / file).is_file() for file in set(index["weight_map"].values()))
-    except FileNotFoundError:
-        return any(any(folder.glob(pattern)) for pattern in WEIGHTS)
+        listed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(file for file in listed if not (folder / file).is_file())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return f"{index.name} is damaged"
+    return f"{len(missing)} of {len(listed)} files of weights are missing" if missing else None
 
 
 def content_of(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,10 +16,12 @@ from audiogen.text.folders import (
     find_folder,
     first_line,
     here,
-    is_whole,
+    lacks,
     not_delivered,
     unreadable,
 )
+
+MISTAKES = (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError, UnpicklingError)
 
 
 class PretrainedEncoder(nn.Module):
@@ -77,6 +80,7 @@ class PretrainedEncoder(nn.Module):
         """Return tokenizer and network, read the first time, on the module's device."""
         if self._loaded is None:
             folder = find_folder(self.name, kind=self.kind, example=self.example)
+            self._check_whole(folder)
             tokenizer, network = self._read(folder)
             self.dim = self._agreed(self.dim or None, self._width(network.config.to_dict()))
             self._loaded = tokenizer, network.eval().requires_grad_(False).to(self.device)
@@ -132,8 +136,13 @@ class PretrainedEncoder(nn.Module):
 
             if constants.HF_HUB_OFFLINE:
                 raise not_delivered(self.name, self.kind, "HF_HUB_OFFLINE is set")
-        elif not is_whole(folder):
-            raise unreadable(folder, self.kind, "it has no config.json or no weights")
+        else:
+            self._check_whole(folder)
+
+    def _check_whole(self, folder: Path) -> None:
+        missing = lacks(folder)
+        if missing:
+            raise unreadable(folder, self.kind, missing)
 
     def _read(self, folder: Path) -> tuple[Any, Any]:
         """Read tokenizer and network with transformers; a tensor that is missing is an error.
@@ -151,7 +160,7 @@ class PretrainedEncoder(nn.Module):
             network, report = make(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        except (*MISTAKES, SafetensorError) as error:
             raise unreadable(folder, self.kind, first_line(error)) from error
         finally:
             transformers.logging.set_verbosity(said)

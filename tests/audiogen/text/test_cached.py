@@ -183,7 +183,7 @@ def test_strange_captions(encoder, tmp_path):
 
 
 def test_refuses_what_has_no_states_to_keep(encoder, tmp_path):
-    with pytest.raises(ValueError, match="frozen, pretrained encoder .* got HashedEncoder"):
+    with pytest.raises(ValueError, match=r"frozen, pretrained encoder .* got HashedEncoder"):
         CachedEncoder(HashedEncoder(dim=8), folder=tmp_path)
     with pytest.raises(ValueError, match="one of float32, float16, got 'int8'"):
         CachedEncoder(encoder, folder=tmp_path, dtype="int8")

@@ -14,7 +14,7 @@ def test_hashed_encoder_is_rebuilt_from_its_config():
 
 
 def test_refuses_an_unknown_type():
-    with pytest.raises(ValueError, match="unknown text encoder _type 'bert'.*'joined'"):
+    with pytest.raises(ValueError, match=r"unknown text encoder _type 'bert'.*'joined'"):
         build_text_encoder({"_type": "bert", "dim": 8})
 
 
