@@ -25,7 +25,7 @@ from audiogen.generation.stages import Stages, finite
 from audiogen.generation.streaming import decode_pieces
 from audiogen.generation.windows import generate_windows
 from audiogen.lm.model import TokenLM
-from audiogen.text import TextEncoder
+from audiogen.text import Caption, TextEncoder
 
 FIRST_OF_AUDIOCRAFT = 5.0  # seconds a model of AudioCraft makes until it is told otherwise
 
@@ -138,7 +138,7 @@ class AudioGen(Stages):
 
     def generate_codes(
         self,
-        descriptions: Sequence[str | None],
+        descriptions: Sequence[Caption],
         *,
         duration: float | None = None,
         prompt_codes: Tensor | None = None,
@@ -147,7 +147,8 @@ class AudioGen(Stages):
         """Generate codes.
 
         Args:
-            descriptions: B captions; None and "" mean "no caption".
+            descriptions: B captions; None and "" mean "no caption". A model that was trained on
+                attributes takes {"description": ..., "sound_class": ...} too.
             duration: seconds, the prompt's included; any length, never cut.
             prompt_codes: int64 [B, K, P] to continue.
             options: see `audiogen.generation.settings.Options`.
@@ -161,7 +162,7 @@ class AudioGen(Stages):
 
     def generate(
         self,
-        descriptions: Sequence[str | None],
+        descriptions: Sequence[Caption],
         *,
         duration: float | None = None,
         **options: Unpack[Options],
@@ -184,7 +185,7 @@ class AudioGen(Stages):
         self,
         prompt: Tensor,
         prompt_sample_rate: int,
-        descriptions: Sequence[str | None] | None = None,
+        descriptions: Sequence[Caption] | None = None,
         *,
         duration: float | None = None,
         **options: Unpack[Options],
@@ -208,7 +209,7 @@ class AudioGen(Stages):
 
     def stream(
         self,
-        description: str | None,
+        description: Caption,
         *,
         duration: float | None = None,
         piece: float = 1.0,
@@ -232,7 +233,7 @@ class AudioGen(Stages):
 
     def _frames(
         self,
-        descriptions: Sequence[str | None],
+        descriptions: Sequence[Caption],
         duration: float | None,
         prompt: Tensor | None,
         options: Options,

@@ -15,7 +15,7 @@ from audiogen.generation.settings import check_options
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.hub import upload
 from audiogen.resampling import convert_audio
-from audiogen.text import TextEncoder
+from audiogen.text import Caption, TextEncoder
 
 
 class Stages:
@@ -67,7 +67,7 @@ class Stages:
 
     @torch.no_grad()
     def condition(
-        self, descriptions: Sequence[str | None], *, padding: Literal["own", "batch"] = "own"
+        self, descriptions: Sequence[Caption], *, padding: Literal["own", "batch"] = "own"
     ) -> tuple[Tensor, Tensor]:
         """Return captions as the language model's cross-attention sees them.
 
