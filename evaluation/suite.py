@@ -87,6 +87,26 @@ def evaluate(
     )
 
 
+def computable(
+    protocol: str | Path,
+    metrics: Iterable[str] | None = None,
+    weights: str | Path | None = None,
+    *,
+    has_captions: bool = True,
+) -> tuple[list[str], dict[str, str]]:
+    """Split metrics into those this machine can compute, and the others with their reasons.
+
+    To be asked before sounds are generated only to be scored.
+
+    Args:
+        protocol: name of a shipped card, or path of a card.
+        metrics: keys; None for those the card lists.
+        weights: folder of pretrained weights; None is the default one.
+        has_captions: whether there will be a caption for every pair.
+    """
+    return _split(load_protocol(protocol), metrics, weights, has_captions=has_captions)
+
+
 def _load_captions(
     path: str | Path | None, pairs: list[Pair]
 ) -> Mapping[str, tuple[str, ...]] | None:
@@ -117,14 +137,25 @@ def _choose(
     A metric that was asked for by name and cannot be computed is an error: its absence from the
     report could be overlooked.
     """
-    keys = check_metrics(card.metrics if wanted is None else wanted)
-    folder = Path(weights) if weights is not None else None
-    reasons = {key: _why_not(key, card, folder, has_captions=has_captions) for key in keys}
-    not_computed = {key: reason for key, reason in reasons.items() if reason is not None}
+    keys, not_computed = _split(card, wanted, weights, has_captions=has_captions)
     if wanted is not None and not_computed:
         key, reason = next(iter(not_computed.items()))
         raise ValueError(f"{key} cannot be computed: {reason}")
-    return [key for key in keys if key not in not_computed], not_computed
+    return keys, not_computed
+
+
+def _split(
+    card: ProtocolCard,
+    wanted: Iterable[str] | None,
+    weights: str | Path | None,
+    *,
+    has_captions: bool,
+) -> tuple[list[str], dict[str, str]]:
+    keys = check_metrics(card.metrics if wanted is None else wanted)
+    folder = Path(weights) if weights is not None else None
+    reasons = {key: _why_not(key, card, folder, has_captions=has_captions) for key in keys}
+    missing = {key: reason for key, reason in reasons.items() if reason is not None}
+    return [key for key in keys if key not in missing], missing
 
 
 def _why_not(

@@ -26,7 +26,11 @@ UNIMPORTANT = (
     "text.cache",
     "text.encoders.description.cache",
     "module.metrics",
+    "module.checkpoint_blocks",
+    "module.matrix_rate",
     "samples",
+    "scores",
+    "alarms",
     "checkpoint_every",
     "data.num_workers",
     "trainer.default_root_dir",
@@ -58,6 +62,7 @@ def config_hash(cfg: DictConfig) -> str:
     pruned = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(pruned, dict)
     folders = pruned.get("paths") or {}
+    _add_codec_of_sounds(pruned)
     for key in UNIMPORTANT:
         _drop(pruned, key)
     real = _resolved(pruned, folders)
@@ -65,6 +70,13 @@ def config_hash(cfg: DictConfig) -> str:
     contents = _contents(real.get("inputs") or [], symbols.get("inputs") or [])
     text = json.dumps(_by_content(symbols, contents), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _add_codec_of_sounds(pruned: dict) -> None:
+    """Count the codec among the inputs where training encodes with it: codes name theirs."""
+    data = (pruned.get("data") or {}).get("train") or {}
+    if pruned.get("codec_folder") and "manifest" in data:
+        pruned["inputs"] = [*(pruned.get("inputs") or []), pruned["codec_folder"]]
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -24,6 +24,8 @@ WHOLE: dict[str, tuple[int, int | None]] = {
     "module.warmup_steps": (0, None),
     "module.kmeans_items": (1, None),
     "samples.every": (1, None),
+    "scores.every": (1, None),
+    "scores.count": (2, None),
     "codec.sample_rate": (1, None),
     "codec.channels": (1, None),
     "codec.num_codebooks": (1, None),
@@ -37,6 +39,8 @@ REAL = (
     "module.level_floor",
     "module.commitment_weight",
     "module.condition_dropout",
+    "module.word_dropout",
+    "module.embedding_lr",
     "adversarial.every",
     "average.decay",
     "codec.decay",
@@ -50,6 +54,7 @@ NULL_IS_OFF = (
     "module.balanced_items",
     "module.gradient_clip",
     "module.level_floor",
+    "module.embedding_lr",
 )
 
 
