@@ -1,0 +1,85 @@
+"""Every text encoder that can be chosen trains a language model, two updates each."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from audiogen.data.shards import TokenError
+from audiogen.text.folders import TextEncoderError
+from audiogen.training.run import fit
+
+from .conftest import LM, ROOT
+
+
+def train(runs: Path, *overrides: str) -> list[dict[str, str]]:
+    """Run in this process; return the rows of the history, without what the clock decides."""
+    words = [word for word in LM if not word.startswith("text_dim")]
+    words += ["trainer.enable_progress_bar=false", f"paths.runs={runs}", *overrides]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train_lm", overrides=words)
+    fit(cfg)
+    (history,) = runs.glob("*/*/metrics.csv")
+    with history.open() as stream:
+        return [
+            {key: value for key, value in row.items() if "loss" in key or "norm" in key}
+            for row in csv.DictReader(stream)
+        ]
+
+
+@pytest.fixture
+def t5(t5_folder: Path) -> list[str]:
+    return ["text=t5_large", f"text.encoder.name={t5_folder}", "text_dim=32"]
+
+
+def same(rows: list[dict[str, str]], others: list[dict[str, str]]) -> bool:
+    pairs = zip(rows, others, strict=True)
+    return all(
+        row.keys() == other.keys()
+        and all(float(row[key] or 0) == pytest.approx(float(other[key] or 0)) for key in row)
+        for row, other in pairs
+    )
+
+
+def test_t5_trains_the_same_with_its_states_cached(t5, tmp_path, monkeypatch):
+    plain = train(tmp_path / "plain", *t5)
+    assert any(row["train/loss"] for row in plain)
+    cache = f"text.cache={tmp_path / 'states'}"
+    filled = train(tmp_path / "filled", *t5, cache)
+    assert same(filled, plain)
+    assert len(list((tmp_path / "states").glob("t5_tiny-*-float32.sqlite"))) == 1
+
+    def refuse(*_):
+        raise AssertionError("the weights were asked for")
+
+    monkeypatch.setattr("audiogen.text.pretrained.PretrainedEncoder.load", refuse)
+    assert train(tmp_path / "read", *t5, cache) == filled
+
+
+def test_clap_trains(clap_folder, tmp_path):
+    words = ["text=clap", f"text.encoder.name={clap_folder}", "text_dim=8"]
+    assert any(row["train/loss"] for row in train(tmp_path, *words))
+
+
+def test_joined_attributes_train(t5_folder, tmp_path):
+    words = ["text=joined", f"text.encoders.description.encoder.name={t5_folder}", "text_dim=32"]
+    assert any(row["train/loss"] for row in train(tmp_path, *words))
+
+
+def test_a_width_that_does_not_fit_is_refused(t5, tmp_path):
+    with pytest.raises(Exception, match=r"width 32, asked for is 64: set text_dim=32"):
+        train(tmp_path, *t5, "text_dim=64")
+    with pytest.raises(Exception, match=r"google/flan-t5-base gives states of width 768"):
+        train(tmp_path, "text=flan_t5_base", "text_dim=1024")
+
+
+def test_what_is_cheap_to_find_out_is_said_first(tmp_path):
+    """Codes that are not there, then an encoder that is not there, then nothing else."""
+    missing = ["text=t5_large", f"text.encoder.name={tmp_path}/no_t5", "lm.dim=4096"]
+    with pytest.raises(TokenError, match=r"no_codes: no readable tokens\.json"):
+        train(tmp_path, *missing, "data=audiocaps_tokens", f"tokens={tmp_path}/no_codes")
+    with pytest.raises(Exception, match="no_t5: there is no such folder") as caught:
+        train(tmp_path, *missing, "lm.dim=16")
+    assert isinstance(caught.value.__cause__ or caught.value, TextEncoderError)
+    assert not list(tmp_path.glob("*/*/run.json"))  # a mistake leaves no run behind
