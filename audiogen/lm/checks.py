@@ -102,6 +102,8 @@ def check_text(text: Tensor, mask: Tensor | None, *, batch: int, dim: int) -> No
         )
     if len(text) != batch:
         raise ValueError(f"expected a text for each of {batch} items, got {len(text)} texts")
+    if not text.shape[1]:
+        raise ValueError("text without a position: an item without caption has one, masked out")
     check_text_mask(mask, text)
 
 

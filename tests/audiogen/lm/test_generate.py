@@ -1,45 +1,67 @@
 import pytest
 import torch
 
+from audiogen.generation.windows import generate_windows
 from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.generate import generate_codes, generate_frames
 from audiogen.lm.guidance import guide
+from audiogen.lm.model import TokenLM
 from audiogen.lm.sampling import sample_codes
+from audiogen.tokens.patterns import build_sequence
 
 
 def generators(*seeds):
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def generate_without_cache(lm, text, mask, *, num_frames, draw, scale, prompt=None):
+def generate_without_cache(lm, text, mask, *, num_frames, draw, scale, prompt):
     """Read the whole sequence anew for every step, masking instead of skipping: slow and plain."""
-    batch, codebooks, given = len(text), lm.num_codebooks, 0 if prompt is None else prompt.shape[-1]
-    codes = torch.full((batch, codebooks, num_frames), lm.special_token)
-    if prompt is not None:
-        codes[:, :, :given] = prompt
+    layout = lm.pattern.layout(num_frames)
+    codes = torch.full((len(text), lm.num_codebooks, num_frames), lm.special_token)
+    given = prompt.shape[-1]
+    codes[:, :, :given] = prompt
     nobody = torch.zeros_like(mask)
-    for step in range(given, num_frames + max(lm.delays)):
-        sequence = torch.full((batch, codebooks, step + 1), lm.special_token)
-        for k, delay in enumerate(lm.delays):
-            known = codes[:, k, : max(0, step - delay)]
-            sequence[:, k, 1 + delay : 1 + delay + known.shape[-1]] = known
+    for step in range(1, layout.shape[1]):
+        wanted = [(k, t) for k, t in enumerate(layout[:, step].tolist()) if t >= given]
+        if not wanted:
+            continue
+        sequence = build_sequence(codes, layout[:, :step], fill=lm.special_token)
         conditional = lm(sequence, text, mask)[:, :, -1]
         unconditional = lm(sequence, text, nobody)[:, :, -1]
         drawn = draw(guide(conditional, unconditional, scale=scale))
-        for k, delay in enumerate(lm.delays):
-            if given <= step - delay < num_frames:
-                codes[:, k, step - delay] = drawn[:, k]
+        for k, t in wanted:
+            codes[:, k, t] = drawn[:, k]
     return codes
 
 
-@pytest.mark.parametrize(
-    ("num_frames", "prompt_frames"), [(1, 0), (2, 0), (2, 1), (9, 0), (9, 1), (9, 4), (9, 8)]
-)
-def test_the_cache_changes_nothing(tiny_lm, captions, num_frames, prompt_frames):
+PATTERNS = {
+    "delay": {"name": "delay", "delays": [0, 2, 1]},
+    "late": {"name": "delay", "delays": [2, 1, 1], "empty_initial": 1},
+    "flat": {"name": "delay", "delays": [0, 1, 2], "flatten_first": 3},
+    "parallel": {"name": "parallel"},
+    "unroll": {"name": "unroll"},
+    "unroll_partial": {"name": "unroll", "flattening": [0, 1, 1], "delays": [0, 2, 2]},
+    "unroll_backwards": {"name": "unroll", "flattening": [1, 0, 1], "delays": [0, 4, 0]},
+    "coarse_first": {"name": "coarse_first", "delays": [0, 1]},
+    "musiclm": {"name": "musiclm", "group_by": 2},
+}
+FRAMES = [(1, 0), (2, 0), (2, 1), (9, 0), (9, 1), (9, 4), (9, 8)]
+
+
+@pytest.fixture(params=PATTERNS)
+def any_lm(request, tiny_lm):
+    """The small `TokenLM`, with each pattern in turn."""
+    lm = TokenLM(**tiny_lm.config | {"delays": None, "pattern": PATTERNS[request.param]})
+    lm.load_state_dict(tiny_lm.state_dict())
+    return lm.eval()
+
+
+@pytest.mark.parametrize(("num_frames", "prompt_frames"), FRAMES)
+def test_the_cache_changes_nothing(any_lm, captions, num_frames, prompt_frames):
     torch.manual_seed(0)
     prompt = torch.randint(0, 16, (3, 3, prompt_frames))
     ours = generate_codes(
-        tiny_lm,
+        any_lm,
         *captions,
         num_frames=num_frames,
         generators=generators(1, 2, 3),
@@ -49,7 +71,7 @@ def test_the_cache_changes_nothing(tiny_lm, captions, num_frames, prompt_frames)
     rng = generators(1, 2, 3)
     with torch.no_grad():
         expected = generate_without_cache(
-            tiny_lm,
+            any_lm,
             *captions,
             num_frames=num_frames,
             draw=lambda logits: sample_codes(logits, generators=rng, top_k=8),
@@ -60,6 +82,61 @@ def test_the_cache_changes_nothing(tiny_lm, captions, num_frames, prompt_frames)
     assert torch.equal(ours[:, :, :prompt_frames], prompt)
     assert ours.min() >= 0
     assert ours.max() < 16
+
+
+@pytest.mark.parametrize("prompt_frames", [0, 3])
+def test_a_frame_comes_with_its_last_code(any_lm, captions, monkeypatch, prompt_frames):
+    """No frame is held back, and none comes before those that it follows."""
+    steps_read = []
+    advance = StepDecoder.advance
+
+    def spy(self, sequence):
+        logits = advance(self, sequence)
+        steps_read.append(self.position)
+        return logits
+
+    monkeypatch.setattr(StepDecoder, "advance", spy)
+    prompt = torch.zeros(3, 3, prompt_frames, dtype=torch.long)
+    frames = generate_frames(any_lm, *captions, num_frames=7, generators=None, prompt=prompt)
+    came_at = [(steps_read[-1], frame.shape) for frame in frames]
+    last_code = any_lm.pattern.steps(7).amax(dim=0)[prompt_frames:]
+    expected = last_code.cummax(dim=0).values  # logits of the step before have drawn it
+    assert came_at == [(step, (3, 3)) for step in expected.tolist()]
+
+
+def test_windows_of_any_pattern_continue_the_last(any_lm, captions):
+    codes = list(
+        generate_windows(
+            any_lm,
+            *captions,
+            num_frames=13,
+            window=6,
+            stride=4,
+            prompt=torch.empty(3, 3, 0, dtype=torch.long),
+            generators=generators(1, 2, 3),
+            temperature=1.0,
+            top_k=0,
+            top_p=0.0,
+            guidance_scale=2.0,
+        )
+    )
+    whole = torch.stack(codes, dim=-1)
+    assert whole.shape == (3, 3, 13)
+    rng = generators(1, 2, 3)
+    first = generate_codes(
+        any_lm, *captions, num_frames=6, generators=rng, top_k=0, guidance_scale=2.0
+    )
+    assert torch.equal(whole[:, :, :6], first)
+    second = generate_codes(
+        any_lm,
+        *captions,
+        num_frames=6,
+        generators=rng,
+        top_k=0,
+        guidance_scale=2.0,
+        prompt=first[:, :, 4:],
+    )
+    assert torch.equal(whole[:, :, 4:10], second)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
@@ -146,35 +223,23 @@ def test_bfloat16_on_a_cpu_keeps_a_float32_cache(tiny_lm, captions):
     torch.testing.assert_close(logits, whole.float(), rtol=0.1, atol=0.2)
 
 
-def test_delays_without_a_zero_start_late(captions):
-    from audiogen.lm.model import TokenLM
-
-    torch.manual_seed(0)
-    lm = TokenLM(
-        num_codebooks=2,
-        codebook_size=8,
-        text_dim=6,
-        dim=24,
-        num_layers=1,
-        num_heads=2,
-        delays=[2, 1],
-    ).eval()
-    codes = generate_codes(lm, *captions, num_frames=3, generators=generators(0, 1, 2))
-    assert codes.shape == (3, 2, 3)
-    assert codes.max() < 8
-
-
 def test_refuses_calls_that_do_not_fit(tiny_lm, captions):
     text, mask = captions
     good = {"num_frames": 4, "generators": None}
 
-    def refused(message, *, text=text, **change):
+    def refused(message, *, text=text, text_mask=mask, **change):
         with pytest.raises(ValueError, match=message):
-            generate_codes(tiny_lm, text, mask, **good | change)
+            generate_codes(tiny_lm, text, text_mask, **good | change)
 
     refused("3 captions, got 1 generators", generators=generators(0))
     refused("num_frames of at least 1, got 0", num_frames=0)
     refused(r"projected text \[B, L, 24\].*lm.project_text", text=torch.zeros(3, 5, 6))
+    refused("no caption to generate for", text=torch.zeros(0, 5, 24), text_mask=mask[:0])
+    refused("text without a position", text=torch.zeros(3, 0, 24), text_mask=None)
+    refused(r"bool text mask \[3, 5\], got torch.bool \[3, 4\]", text_mask=mask[:, :4])
+    refused(r"bool text mask \[3, 5\], got torch.int64 \[3, 5\]", text_mask=mask.long())
+    refused("whole numbers, got torch.float32", prompt=torch.zeros(3, 3, 1))
+    refused("whole numbers, got torch.bool", prompt=torch.zeros(3, 3, 1).bool())
     zeros = torch.zeros(3, 3, 4, dtype=torch.long)
     refused("has 4 frames and must be shorter than the 4", prompt=zeros)
     refused(r"expected prompt codes \[3, 3, P\]", prompt=zeros[:1, :, :2])
