@@ -281,7 +281,7 @@ class TokenLM(nn.Module):
         The targets are brought to the steps that predict them: no logits are moved, or held.
 
         Args:
-            codes: as in `predict`.
+            codes: as in `predict`; one that is hidden is no target.
             states: as in `predict`.
             mask: as in `predict`.
             code_mask: bool [B, K, T] or [B, T], true where a code is a target; None everywhere.
@@ -303,7 +303,7 @@ class TokenLM(nn.Module):
                 f"longer ones, or complete=True"
             )
         sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
-        targets = mask_targets(codes, code_mask)
+        targets = mask_targets(codes, code_mask).where(codes != self.special_token, IGNORED)
         targets = build_sequence(targets, layout[:, 1 : num_steps + 1], fill=IGNORED)
         return self(sequence, states, mask, targets=targets, weights=weights)
 

@@ -94,6 +94,11 @@ def test_a_segment_shorter_than_the_delays(tiny_lm, captions):
     logits, valid = tiny_lm.predict(codes, *captions, complete=True)
     assert valid.all()
     assert logits.isfinite().all()
+    loss, losses = tiny_lm.losses(codes, *captions, complete=True)
+    assert losses.isfinite().all()
+    assert loss.isfinite()
+    with pytest.raises(ValueError, match="1 frames are not longer than the longest delay, 2"):
+        tiny_lm.losses(codes, *captions)
 
 
 def test_gradients_are_finite_with_dropped_captions(captions):
@@ -106,32 +111,88 @@ def test_gradients_are_finite_with_dropped_captions(captions):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in lm.parameters())
 
 
+def count_values(
+    *,
+    num_codebooks,
+    codebook_size,
+    text_dim,
+    dim,
+    num_layers,
+    hidden_scale=4,
+    norm_first=True,
+    bias_attn=False,
+    bias_ff=False,
+    bias_proj=False,
+    layer_scale=None,
+    **no_matter,
+):
+    """Parameters of a model, counted by hand."""
+    hidden = int(hidden_scale * dim)
+    attention = 4 * dim * dim + bias_attn * 4 * dim
+    mlp = 2 * hidden * dim + bias_ff * (hidden + dim)
+    scales = 0 if layer_scale is None else 3 * dim
+    block = 2 * attention + mlp + 3 * 2 * dim + scales
+    embedding = num_codebooks * (codebook_size + 1) * dim
+    head = num_codebooks * codebook_size * (dim + bias_proj)
+    text = text_dim * dim + dim
+    return embedding + num_layers * block + norm_first * 2 * dim + head + text
+
+
+PUBLISHED = {"num_codebooks": 4, "codebook_size": 2048, "text_dim": 1024, "delays": [0, 1, 2, 3]}
+TEXT = 1025 * 1024
+
+
 @pytest.mark.parametrize(
-    ("size", "count"),
-    [((1536, 48, 24), 1_839_131_136), ((1024, 24, 16), 419_584_000 + 1025 * 1024)],
-    ids=["medium", "small"],
+    ("dim", "num_layers", "num_heads", "count"),
+    [(1536, 48, 24, 1_839_131_136), (1024, 24, 16, 419_584_000 + TEXT), (2048, 48, 32, None)],
+    ids=["medium", "small", "large"],
 )
-def test_published_sizes(size, count):
-    """Counted on the reference's classes, for small without the text projection."""
-    dim, num_layers, num_heads = size
+def test_published_sizes(dim, num_layers, num_heads, count):
+    """Medium and small counted on the reference's classes, small without the text projection."""
+    sizes = PUBLISHED | {"dim": dim, "num_layers": num_layers, "num_heads": num_heads}
     with torch.device("meta"):
-        lm = TokenLM(
-            num_codebooks=4,
-            codebook_size=2048,
-            text_dim=1024,
-            dim=dim,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            delays=[0, 1, 2, 3],
-        )
-    assert sum(p.numel() for p in lm.parameters()) == count
+        lm = TokenLM(**sizes)
+    values = sum(p.numel() for p in lm.parameters())
+    assert values == count_values(**sizes)
+    assert count is None or values == count
+    assert len(lm.state_dict()) + 2 * 3 == 12 * num_layers + 12  # a table and a head per codebook
+    assert num_layers != 48 or 12 * num_layers + 12 == 588
 
 
-def test_config_rebuilds_the_model():
-    lm = TokenLM(**TINY, dropout=0.1, embedding_std=0.2, position_scale=0.5, hidden_scale=2)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"norm_first": False},
+        {"bias_attn": True},
+        {"bias_ff": True, "hidden_scale": 2.6},
+        {"bias_proj": True},
+        {"layer_scale": 0.1},
+    ],
+    ids=str,
+)
+def test_sizes_of_variants(change):
+    lm = TokenLM(**TINY | change)
+    assert sum(p.numel() for p in lm.parameters()) == count_values(**TINY | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dropout": 0.1, "embedding_std": 0.2, "position_scale": 0.5, "hidden_scale": 2},
+        {"norm_first": False, "bias_ff": True, "bias_attn": True, "bias_proj": True},
+        {"layer_scale": 0.1, "activation": "silu", "max_period": 500.0, "paper_exact": True},
+        {"delays": None, "pattern": {"name": "unroll", "flattening": (0, 0)}},
+        {"delays": None, "pattern": {"name": "stereo"}},
+        {"delays": (3, 1)},
+    ],
+    ids=str,
+)
+def test_config_rebuilds_the_model(change):
+    lm = TokenLM(**TINY | change)
     again = TokenLM(**json.loads(json.dumps(lm.config)))
     again.load_state_dict(lm.state_dict(), strict=True)
     assert again.config == lm.config
+    assert torch.equal(again.pattern.layout(5), lm.pattern.layout(5))
     sequence, text = torch.randint(0, 17, (1, 2, 4)), torch.randn(1, 3, 64)
     assert torch.equal(lm.eval()(sequence, text), again.eval()(sequence, text))
 
@@ -155,13 +216,43 @@ def test_initial_widths_follow_fan_in_and_depth():
     assert matrices == {f"{name}.weight" for name in expected} | {"text_projection.weight"}
 
 
-def test_reference_init_leaves_attention_inputs_uniform():
-    lm = TokenLM(**TINY | {"dim": 256, "init": "reference"})
+@pytest.mark.parametrize("keywords", [{"init": "reference"}, {"paper_exact": True}], ids=str)
+def test_reference_init_leaves_attention_inputs_uniform(keywords):
+    lm = TokenLM(**TINY | {"dim": 256} | keywords)
     for block in lm.layers:
         for attention in (block.self_attention, block.cross_attention):
             weight = attention.in_proj.weight
             assert weight.abs().max() <= 1 / 16
             assert weight.std().item() == pytest.approx(1 / 16 / math.sqrt(3), rel=0.03)
+
+
+def test_a_given_init_goes_before_paper_exact():
+    lm = TokenLM(**TINY | {"dim": 256}, init="complete", paper_exact=True)
+    weight = lm.layers[2].self_attention.in_proj.weight
+    assert weight.std().item() == pytest.approx(0.98658 / 16 / math.sqrt(6), rel=0.03)
+    assert lm.paper_exact
+
+
+@pytest.mark.parametrize(("depth", "divisors"), [("global", [6, 6, 6]), (None, [1, 1, 1])])
+def test_uniform_init_and_other_depths(depth, divisors):
+    torch.manual_seed(0)
+    lm = TokenLM(**TINY | {"dim": 256}, weight_init="uniform", depth_init=depth)
+    for block, divisor in zip(lm.layers, divisors, strict=True):
+        for linear in (block.mlp_in, block.self_attention.in_proj, block.cross_attention.out_proj):
+            std = 1 / 16 / math.sqrt(divisor)
+            assert linear.weight.abs().max().item() == pytest.approx(math.sqrt(3) * std, rel=0.01)
+            assert linear.weight.std().item() == pytest.approx(std, rel=0.03)
+
+
+def test_biases_start_at_zero_and_scales_where_told():
+    lm = TokenLM(**TINY, bias_attn=True, bias_ff=True, bias_proj=True, layer_scale=0.25)
+    names = [name for name, _ in lm.named_parameters() if "bias" in name and "norm" not in name]
+    assert len(names) == 3 * 6 + 2
+    for name in names:
+        assert name.startswith("text_projection") or (lm.get_parameter(name) == 0).all()
+    scales = [p for name, p in lm.named_parameters() if name.endswith("scale")]
+    assert len(scales) == 9
+    assert all((p == 0.25).all() for p in scales)
 
 
 def test_init_draws_from_a_given_generator():
@@ -184,18 +275,109 @@ def test_embedding_std_and_position_scale():
     ("change", "message"),
     [
         ({"delays": [0]}, "one delay per codebook: 2 codebooks, delays has 1"),
+        ({"delays": None}, "either delays or a pattern, got delays=None and pattern=None"),
+        ({"pattern": {"name": "parallel"}}, "either delays or a pattern"),
+        ({"delays": None, "pattern": {"name": "helix"}}, "a pattern is a mapping with the name"),
         ({"dim": 66}, "multiple of num_heads, got dim=66 and num_heads=4"),
         ({"dim": 2, "num_heads": 1}, "at least 4"),
+        ({"dim": 64.0}, "whole number dim of at least 1, got 64.0"),
+        ({"num_heads": 0}, "whole number num_heads of at least 1, got 0"),
         ({"codebook_size": 1}, "codebook_size of at least 2"),
+        ({"num_codebooks": 0, "delays": []}, "num_codebooks must be at least 1, got 0"),
         ({"num_layers": 0}, "num_layers of at least 1"),
+        ({"num_layers": True}, "num_layers of at least 1"),
+        ({"text_dim": 0}, "text_dim of at least 1, got 0"),
+        ({"hidden_scale": 0.01}, "hidden_scale is the width of the MLP .* got 0.01"),
+        ({"hidden_scale": math.nan}, "hidden_scale .* got nan"),
         ({"init": "zeros"}, "init must be one of"),
+        ({"weight_init": None}, "weight_init must be one of"),
+        ({"depth_init": "deep"}, "depth_init must be one of"),
+        ({"activation": "swiglu"}, "activation must be one of .*gelu.* got 'swiglu'"),
+        ({"activation": ["gelu"]}, "activation must be one of"),
+        ({"norm_first": "false"}, "norm_first must be one of .* got 'false'"),
+        ({"bias_ff": 1}, "bias_ff must be one of .* got 1"),
+        ({"paper_exact": None}, "paper_exact must be one of .* got None"),
+        ({"max_period": 0.0}, "max_period must be a finite number greater than 0, got 0.0"),
+        ({"position_scale": math.inf}, "position_scale must be a finite number, got inf"),
+        ({"embedding_std": -1.0}, "embedding_std must be a finite number greater than 0"),
+        ({"layer_scale": 0.0}, "layer_scale must be a finite number greater than 0"),
+        ({"dropout": 1.5}, "dropout"),
     ],
+    ids=str,
 )
-def test_refuses_shapes_that_do_not_fit(change, message):
+def test_refuses_what_describes_no_model(change, message):
     with pytest.raises(ValueError, match=message):
         TokenLM(**TINY | change)
+
+
+@pytest.mark.parametrize("call", ["predict", "losses"])
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (torch.full((1, 2, 3), 17), r"codes must be in \[0, 16\], where 16 stands for none"),
+        (torch.full((1, 2, 3), -1), "got -1 to 16: were they made by another codec"),
+        (torch.zeros(1, 2, 3), "codes must be int64, got torch.float32"),
+        (torch.zeros(1, 2, 3, dtype=torch.int16), "codes must be int64, got torch.int16"),
+        (torch.zeros(1, 3, 3, dtype=torch.long), r"codes \[B, 2, T\].*got shape \[1, 3, 3\]"),
+        (torch.zeros(1, 1, 3, dtype=torch.long), r"codes \[B, 2, T\].*got shape \[1, 1, 3\]"),
+        (torch.zeros(2, 3, dtype=torch.long), r"codes \[B, 2, T\].*got shape \[2, 3\]"),
+        (torch.zeros(1, 2, 0, dtype=torch.long), "at least one frame, got num_frames=0"),
+        (torch.zeros(0, 2, 3, dtype=torch.long), r"nothing to read in .* \[0, 2, 3\]"),
+    ],
+)
+def test_refuses_codes_that_are_none(call, codes, message):
+    lm = TokenLM(**TINY)
+    with pytest.raises(ValueError, match=message):
+        getattr(lm, call)(codes, torch.zeros(len(codes), 3, 64))
+
+
+@pytest.mark.parametrize(
+    ("text", "mask", "message"),
+    [
+        (torch.zeros(2, 3, 6), None, r"projected text \[B, L, 64\].* use lm.project_text"),
+        (torch.zeros(1, 3, 64), None, "a text for each of 2 items, got 1 texts"),
+        (torch.zeros(2, 0, 64), None, "an item without caption has one, masked out"),
+        (torch.zeros(2, 3, 64), torch.ones(2, 3), r"bool text mask \[2, 3\], got torch.float32"),
+        (torch.zeros(2, 3, 64), torch.ones(2, 4).bool(), r"got torch.bool \[2, 4\]"),
+        (torch.zeros(2, 3, 64), torch.ones(3).bool(), r"got torch.bool \[3\]"),
+    ],
+)
+def test_refuses_text_that_does_not_fit(text, mask, message):
+    with pytest.raises(ValueError, match=message):
+        TokenLM(**TINY).predict(torch.zeros(2, 2, 3, dtype=torch.long), text, mask)
+
+
+def test_refuses_to_project_other_states():
+    lm = TokenLM(**TINY)
+    with pytest.raises(ValueError, match=r"text states \[B, L, 6\], got shape \[1, 3, 64\]"):
+        lm.project_text(torch.zeros(1, 3, 64), torch.ones(1, 3).bool())
+    with pytest.raises(ValueError, match="bool text mask"):
+        lm.project_text(torch.zeros(1, 3, 6), torch.ones(1, 3))
 
 
 def test_refuses_a_sequence_of_other_codebooks():
     with pytest.raises(ValueError, match=r"\[B, 2, S\] of codes, got shape \[1, 3, 4\]"):
         TokenLM(**TINY).embed(torch.zeros(1, 3, 4, dtype=torch.long))
+
+
+def test_a_hidden_code_is_read_as_none_and_is_no_target():
+    torch.manual_seed(0)
+    lm = TokenLM(**TINY).eval()
+    codes, text = torch.randint(0, 16, (2, 2, 7)), torch.randn(2, 3, 64)
+    shown = torch.rand(2, 2, 7) < 0.6
+    hidden = codes.where(shown, lm.special_token)
+    loss, losses = lm.losses(hidden, text, complete=True)
+    expected = lm.losses(hidden, text, code_mask=shown, complete=True)
+    assert torch.equal(losses, expected[1])
+    logits, valid = lm.predict(hidden, text, complete=True)
+    torch.testing.assert_close(losses, codebook_cross_entropy(logits, codes, valid & shown))
+    assert loss.isfinite()
+
+
+def test_delays_are_told_where_there_is_nothing_else():
+    size = TINY | {"delays": None}
+    assert TokenLM(**size, pattern={"name": "parallel"}).delays == [0, 0]
+    assert TokenLM(**size, pattern={"name": "delay"}).delays == [0, 1]
+    for pattern in ({"name": "unroll"}, {"name": "delay", "flatten_first": 1}):
+        with pytest.raises(ValueError, match="is not a matter of delays"):
+            _ = TokenLM(**size, pattern=pattern).delays
