@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# In this order: samples are made of averaged weights, alarms read what scores have written.
+CALLBACKS = ("average", "samples", "scores", "alarms")
 SIGNALLED = 128  # exit code of a stopped process, plus the number of the signal, as shells count
 
 
@@ -60,11 +62,7 @@ def fit(cfg: DictConfig) -> dict[str, float]:
 def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, float]:
     import lightning
 
-    from audiogen.training.callbacks import WeightAverage
-    from audiogen.training.codec_module import CodecModule
-    from audiogen.training.export import export_module
     from audiogen.training.history import HistoryLogger
-    from audiogen.training.precision import check_precision
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -73,25 +71,51 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
     data = instantiate(cfg.data, _convert_="all")
     data.setup("fit")  # what is not there is said before weights are drawn or fetched
     module = instantiate(cfg.module, _convert_="all")
-    if isinstance(module, CodecModule):
-        check_precision(str(cfg.trainer.get("precision")))
     history = HistoryLogger(run.path)
     trainer = _trainer(cfg, run, history)
+    _check_numerics(cfg, trainer, module)
     if trainer.is_global_zero:
         with run.locked():
             _fit(cfg, run, trainer, module, data)
             metrics = history.latest()
             if export_to:
-                used = trainer.callbacks  # type: ignore[attr-defined]
-                averages = [c for c in used if isinstance(c, WeightAverage)]
-                card = {**(cfg.get("card") or {}), "run": run_id(_root_=cfg)}
-                average = averages[0] if averages else None
-                export_module(module, Path(export_to), average=average, card=card)
+                _export(cfg, run, trainer, module, export_to)
             run.finish(metrics, export_to)
             log.info("%s", _where(run, export_to))
             return metrics
     _fit(cfg, run, trainer, module, data)
     return {}
+
+
+def _export(
+    cfg: DictConfig, run: RunFolder, trainer: "Trainer", module: Any, export_to: str
+) -> None:
+    """Write the model; what several processes trained is surely whole in the last checkpoint."""
+    from audiogen.training.callbacks import WeightAverage
+    from audiogen.training.export import export_module, export_run
+
+    if trainer.world_size > 1:
+        codec_folder = cfg.module.get("codec_folder")
+        export_run(run.path, export_to, codec_folder=codec_folder)
+        return
+    used = trainer.callbacks  # type: ignore[attr-defined]
+    averages = [c for c in used if isinstance(c, WeightAverage)]
+    card = {**(cfg.get("card") or {}), "run": run_id(_root_=cfg)}
+    average = averages[0] if averages else None
+    export_module(module, Path(export_to), average=average, card=card)
+
+
+def _check_numerics(cfg: DictConfig, trainer: "Trainer", module: "LightningModule") -> None:
+    from audiogen.training.codec_module import CodecModule
+    from audiogen.training.precision import check_lm_precision, check_precision
+    from audiogen.training.sharding import check_strategy
+
+    check_strategy(trainer.strategy, shardable=not isinstance(module, CodecModule))
+    configured = str(cfg.trainer.get("precision"))
+    if isinstance(module, CodecModule):
+        check_precision(configured)
+    else:
+        check_lm_precision(configured, str(trainer.precision))
 
 
 def _where(run: RunFolder, export_to: str | None) -> str:
@@ -111,10 +135,13 @@ def _fit(
 ) -> None:
     from lightning.pytorch.loggers import WandbLogger
 
+    from audiogen.products import products  # loads torch, and so late
+
     checkpoint = _checkpoint(cfg.resume_from, run.checkpoints)
     log.info("%s: %s", run.path, f"continuing {checkpoint}" if checkpoint else "a new run")
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with products(cfg.get("products", "default")):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     finally:
         for logger in trainer.loggers:
             # wandb would lend its page to the next run of a sweep in this process.
@@ -135,8 +162,7 @@ def _trainer(cfg: DictConfig, run: RunFolder, history: Any) -> "Trainer":
     ]
     if cfg.trainer.get("enable_progress_bar", True):
         used.append(StepProgress())
-    # In this order: samples are made of averaged weights.
-    chosen = [cfg[name] for name in ("average", "samples") if cfg.get(name)]
+    chosen = [cfg[name] for name in CALLBACKS if cfg.get(name)]
     used += [instantiate(node, _convert_="all") for node in chosen]
     extra = instantiate(cfg.logger, _convert_="all") if cfg.get("logger") else None
     make = instantiate(cfg.trainer, _partial_=True, _convert_="all")
