@@ -1,10 +1,10 @@
 """Does a language model use its captions? Held-out clips say it, and it is written as JSON.
 
-    python -m recipes.audiogen_cpu.judge --model RUN/model --tokens RUN/tokens --out RUN/judged.json
+    python -m recipes.audiogen_cpu.judge --model RUN/model --tokens RUN/tokens --out RUN/judged
 
-Cross-entropy of the codes of every clip of a split, in nats per code, with the clip's caption, with
-none, and with captions of other classes; the differences come with a 95 % interval by resampling
-clips. Any model folder will do, with codes of its own codec.
+Cross-entropy of the codes of every clip of each split, in nats per code, with the clip's caption,
+with none, and with captions of other classes; the differences come with a 95 % interval by
+resampling clips. Any model folder will do, with codes of its own codec.
 """
 
 import argparse
@@ -16,33 +16,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from audiogen.checkpoint import load_model
 from audiogen.data.manifest import SPLITS
 from audiogen.data.shards import TokenError, read_header
 from audiogen.files import replacing
 from audiogen.model_folder.layout import model_hash, read_config
-from evaluation.interval import clip_interval
-from evaluation.protocol import Bootstrap
+from evaluation.interval import FEWEST_CLIPS
 from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED, Costs, Floats, measure, read_held_out
 from recipes.command import Parser, exit_code
 
 FORMAT = 1  # of the file; another one is measured again
-INTERVAL = Bootstrap(resamples=10_000, confidence=0.95, seed=0)
+CONFIDENCE = 0.95
+TRAIN_ROWS = 100  # of the training split, which is there for comparison only
 
 
 def gain(differences: Floats) -> dict[str, Any]:
     """Return the mean of float [clips], its interval by resampling them, and how many gained.
 
-    The ends are None with too few clips for an interval.
+    The ends are None with too few clips for an interval, or without any difference.
     """
-    interval = clip_interval(
-        len(differences),
-        lambda chosen: float(differences[chosen].mean()),
-        settings=INTERVAL,
-        method="percentile",
-    )
-    low, high = interval or (None, None)
+    low, high = None, None
+    if len(differences) >= FEWEST_CLIPS and np.ptp(differences) > 0:
+        ends = stats.bootstrap(
+            (differences,),
+            np.mean,
+            confidence_level=CONFIDENCE,
+            method="BCa",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        low, high = float(ends.low), float(ends.high)
     return {
         "nats": float(differences.mean()),
         "low": low,
@@ -135,6 +139,26 @@ def is_done(out: Path, inputs: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and found.get("inputs") == inputs
 
 
+def judge_split(model: Path, tokens: Path, split: str, out: Path, *, seed: int) -> None:
+    """Measure the clips of a split and write the file, unless it holds that already."""
+    limit = TRAIN_ROWS if split == "train" else None
+    inputs = inputs_of(model, tokens, split=split, limit=limit, seed=seed)
+    if is_done(out, inputs):
+        return
+    loaded = load_model(model)
+    held_out = read_held_out(tokens, split, limit=limit)
+    found = record(measure(loaded.lm, loaded.text, held_out, seed=seed)) | {
+        "codebook_size": loaded.lm.codebook_size,
+        "frame_rate": loaded.codec.frame_rate,
+        "seconds": float(held_out.mask[:, 0].sum()) / loaded.codec.frame_rate,
+        "sources": list(held_out.sources),
+        "licences": list(held_out.licences),
+        "inputs": inputs,
+    }
+    with replacing(out) as path:
+        path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, write, print the path; return the exit code."""
     parser = Parser(
@@ -144,31 +168,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of a whole model")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of codes")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="which of them")
-    parser.add_argument("--limit", type=int, default=None, help="only so many rows of codes")
+    parser.add_argument("--splits", choices=SPLITS, nargs="+", default=SPLITS, help="which of them")
     parser.add_argument("--seed", type=int, default=2036, help="of the captions of others")
-    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write a file a split to")
     args = parser.parse_args(argv)
     try:
-        inputs = inputs_of(
-            args.model, args.tokens, split=args.split, limit=args.limit, seed=args.seed
-        )
-        if not is_done(args.out, inputs):
-            model = load_model(args.model)
-            held_out = read_held_out(args.tokens, args.split, limit=args.limit)
-            found = record(measure(model.lm, model.text, held_out, seed=args.seed)) | {
-                "codebook_size": model.lm.codebook_size,
-                "frame_rate": model.codec.frame_rate,
-                "seconds": float(held_out.mask[:, 0].sum()) / model.codec.frame_rate,
-                "sources": list(held_out.sources),
-                "licences": list(held_out.licences),
-            }
-            with replacing(args.out) as path:
-                text = json.dumps(found | {"inputs": inputs}, indent=1, allow_nan=False)
-                path.write_text(text + "\n", encoding="utf-8")
+        for split in args.splits:
+            out = args.out / f"{split}.json"
+            judge_split(args.model, args.tokens, split, out, seed=args.seed)
+            print(out)
     except (ValueError, OSError) as error:
         return exit_code(error)
-    print(args.out)
     return 0
 
 

@@ -27,7 +27,7 @@ from recipes.page.render import attempt, fill
 from recipes.page.timing import time_table
 
 TEMPLATE = Path(__file__).with_name("page") / "page.html.j2"
-WORDS = {NONE: "no caption", SHUFFLED: "captions of other classes"}
+WORDS = {NONE: "no caption", SHUFFLED: "captions of others"}
 SPLITS = {"train": "training (crops)", "valid": "validation", "test": "test"}
 AVERAGED = 5  # frames per point of the curve over time
 
@@ -69,7 +69,7 @@ def _over_time(found: Mapping[str, Any]) -> Any:
             (i + len(p) / 2) / found["frame_rate"] for i, p in zip(starts, pieces, strict=True)
         ]
         means = [sum(piece) / len(piece) for piece in pieces]
-        lines.append(Line(name=f"less than with {words}", x=times, y=means, color=color))
+        lines.append(Line(name=words, x=times, y=means, color=color))
     note = "Means over clips, codebooks and a tenth of a second; above zero the caption helps."
     return chart(
         "what the caption is worth over time", lines, "nats per code",

@@ -24,7 +24,7 @@ if [[ $codec && ! -f $codec/config.json ]]; then
   exit 2
 fi
 
-recipe=folder codec_steps=() lm_steps=() limit=(--limit 40) crops=16
+recipe=folder codec_steps=() lm_steps=() limit=(--limit 40) crops=40
 if [[ -d $data/meta ]]; then recipe=esc50; fi
 if [[ $smoke ]]; then
   crops=2 limit=(--limit 2)
@@ -44,12 +44,8 @@ stage tokens "3/7 sounds to codes" "$python" scripts/encode_tokens.py \
   codec_folder="$codec" manifest="$run/data/crops.jsonl" out="$run/tokens" segment_duration=1
 stage lm "4/7 train the language model" "$python" scripts/train_lm.py experiment="$experiment" \
   seed="$seed" tokens="$run/tokens" codec_folder="$codec" export_to="$run/model" "${card[@]}" "${lm_steps[@]}"
-for split in train valid test; do
-  some=()
-  if [[ $split == train ]]; then some=(--limit 100); fi # crops, for comparison
-  stage judge "5/7 what the codes of $split cost" "$python" -m recipes.audiogen_cpu.judge \
-    --model "$run/model" --tokens "$run/tokens" --split "$split" --out "$run/judged/$split.json" "${some[@]}"
-done
+stage judge "5/7 what held-out codes cost" "$python" -m recipes.audiogen_cpu.judge \
+  --model "$run/model" --tokens "$run/tokens" --out "$run/judged"
 stage samples "6/7 generate" "$python" -m recipes.demo.samples \
   --manifest "$manifest" --model "$run/model" --out "$run/samples" --seed "$seed" "${limit[@]}"
 stage report "7/7 report" "$python" -m recipes.audiogen_cpu.report --run "$run" --out "$run/report.html"
