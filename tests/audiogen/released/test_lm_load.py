@@ -1,0 +1,243 @@
+"""Published language models: what they compute comes back, whatever they were built with."""
+
+import random
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from audiogen.lm.model import TokenLM
+from audiogen.model_folder.build import build_on_meta
+from audiogen.model_folder.layout import CheckpointError
+from audiogen.released import load_language_model, load_released
+from audiogen.released.lm_load import build_lm, read_lm_file
+from audiogen.released.lm_names import published_places
+
+from .plain_lm import build_plain_lm
+from .published_lm import lm_config, write_lm
+
+BIASES = {f"transformer_lm__bias_{part}": True for part in ("ff", "attn", "proj")}
+ODD = {
+    "plain": {},
+    "biases": BIASES,
+    "post-norm": {"transformer_lm__norm_first": False},
+    "post-norm, biases, scales": {
+        **BIASES,
+        "transformer_lm__norm_first": False,
+        "transformer_lm__layer_scale": 0.1,
+    },
+    "layer scale": {"transformer_lm__layer_scale": 1e-4},
+    "relu, wide": {"transformer_lm__activation": "relu", "transformer_lm__hidden_scale": 2.5},
+    "positions": {"transformer_lm__max_period": 100, "transformer_lm__positional_scale": 0.5},
+}
+
+
+def random_case(seed):
+    """Settings that are drawn, all of them at once."""
+    draw = random.Random(seed)
+    heads = draw.choice([1, 2, 3, 5])
+    flags = ("norm_first", "bias_ff", "bias_attn", "bias_proj")
+    transformer = {
+        "dim": heads * draw.choice([4, 6, 8]),
+        "num_heads": heads,
+        "num_layers": draw.randint(1, 4),
+        "n_q": draw.randint(1, 6),
+        "card": draw.randint(2, 40),
+        "hidden_scale": draw.choice([1, 2, 4, 5]),
+        "activation": draw.choice(["gelu", "relu"]),
+        "layer_scale": draw.choice([None, 0.3]),
+        **{flag: draw.random() < 0.5 for flag in flags},
+    }
+    return {f"transformer_lm__{key}": value for key, value in transformer.items()}
+
+
+@pytest.mark.parametrize("case", [*ODD, *range(12)])
+def test_logits_are_those_of_the_plain_model(tmp_path, case):
+    changes = ODD[case] if case in ODD else random_case(case)
+    config = lm_config(**changes, codebooks_pattern__modeling="parallel")
+    plain = build_plain_lm(config, seed=7)
+    lm = load_language_model(write_lm(tmp_path, config, plain.state_dict()))
+    assert not lm.training
+    options = config["transformer_lm"]
+    generator = torch.Generator().manual_seed(3)
+    sequence = torch.randint(options["card"] + 1, (2, options["n_q"], 9), generator=generator)
+    states = torch.randn(2, 5, 32, generator=generator)
+    mask = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
+    with torch.no_grad():
+        text = lm.project_text(states, mask)
+        torch.testing.assert_close(text, plain.project(states, mask), rtol=1e-4, atol=1e-5)
+        found, expected = lm(sequence, text), plain(sequence, text)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_extra_level_of_torchs_attention(tmp_path):
+    config = lm_config(**BIASES, transformer_lm__memory_efficient=False)
+    state = build_plain_lm(config).state_dict()
+    longer = {
+        name.replace("_attn.", "_attn.mha.").replace("_attention.", "_attention.mha."): value
+        for name, value in state.items()
+    }
+    assert sum(".mha." in name for name in longer) == 16
+    lm = load_language_model(write_lm(tmp_path, config, longer))
+    expected = load_language_model(write_lm(tmp_path, config, state))
+    assert_equal(lm, expected)
+    twice = state | {"transformer.layers.0.self_attn.mha.in_proj_bias": torch.zeros(48)}
+    with pytest.raises(CheckpointError, match=r"unexpected: \S+mha\.in_proj_bias\."):
+        load_language_model(write_lm(tmp_path, config, twice))
+
+
+def assert_equal(lm, other):
+    assert lm.config == other.config
+    own, theirs = lm.state_dict(), other.state_dict()
+    assert own.keys() == theirs.keys()
+    assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+
+def test_the_published_medium_model_has_588_tensors(tmp_path):
+    """Counted from the reference's own class; nothing of that size is allocated here."""
+    config = lm_config(
+        transformer_lm__dim=1536,
+        transformer_lm__num_heads=24,
+        transformer_lm__num_layers=48,
+        transformer_lm__n_q=4,
+        transformer_lm__card=2048,
+        codebooks_pattern__delay__delays=[0, 1, 2, 3],
+    )
+    state = {"condition_provider.conditioners.description.output_proj.weight": torch.zeros(0, 1024)}
+    file = read_lm_file(write_lm(tmp_path, config, state))
+    lm = build_on_meta(TokenLM, file.keywords, file.path, said_in="xp.cfg")
+    own, places = lm.state_dict(), published_places(lm)
+    shapes = {name: place.of(own[place.name]).shape for name, place in places.items()}
+    assert len(shapes) == 588
+    assert sum(shape.numel() for shape in shapes.values()) == 1_839_131_136
+    assert shapes["transformer.layers.47.linear1.weight"] == (6144, 1536)
+    assert shapes["emb.3.weight"] == (2049, 1536)
+    assert shapes["linears.0.weight"] == (2048, 1536)
+    with pytest.raises(CheckpointError, match=r"missing: .*linears\.3\.weight, .*mis-shaped: "):
+        build_lm(file)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_any_float_type_is_widened_or_narrowed_on_request(tmp_path, dtype):
+    state = {k: v.to(dtype) for k, v in build_plain_lm(lm_config()).state_dict().items()}
+    path = write_lm(tmp_path, None, state)
+    lm = load_language_model(path)
+    assert {p.dtype for p in lm.parameters()} == {torch.float32}
+    assert torch.equal(lm.embedding.weight[17:34], state["emb.1.weight"].float())
+    half = load_language_model(path, dtype=torch.bfloat16)
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    assert half.offsets.dtype == torch.int64
+    assert half.offsets.tolist() == [[0], [17], [34]]
+
+
+@pytest.mark.parametrize("weights", ["best", "ema", "last", "sharded"])
+def test_training_checkpoints(tmp_path, weights):
+    config = lm_config()
+    states = {
+        name: build_plain_lm(config, seed=i).state_dict()
+        for i, name in enumerate(("best", "ema", "last", "sharded"))
+    }
+    package = {
+        "history": [{}, {}],
+        "xp.cfg": OmegaConf.create(config),
+        "best_state": {"model": states["best"]},
+        "fsdp_best_state": {"model": states["sharded"]} if weights == "sharded" else {},
+        "model": states["last"],
+        "ema": {"state": {"model": states["ema"]}, "count": 12.0},
+        "optimizer": {"state": {}, "param_groups": []},
+        "scaler": {"scale": 65536.0},
+    }
+    torch.save(package, tmp_path / "checkpoint.th")
+    (tmp_path / "one").mkdir()
+    expected = load_language_model(write_lm(tmp_path / "one", config, states[weights]))
+    asked = "best" if weights == "sharded" else weights
+    assert_equal(load_language_model(tmp_path, weights=asked), expected)
+    if weights == "sharded":
+        for other in ("ema", "last"):
+            with pytest.raises(CheckpointError, match="cut over several processes"):
+                load_language_model(tmp_path, weights=other)
+
+
+def test_one_piece_of_a_cut_checkpoint(tmp_path):
+    path = write_lm(tmp_path, name="checkpoint.th.3")
+    with pytest.raises(CheckpointError, match=r"one piece .* give \S+checkpoint\.th, of"):
+        load_language_model(path)
+
+
+def test_every_difference_is_listed_at_once(tmp_path):
+    state = dict(build_plain_lm(lm_config()).state_dict())
+    del state["out_norm.bias"]
+    del state["emb.2.weight"]
+    state["linears.9.weight"] = torch.zeros(3)
+    state["transformer.layers.1.linear1.weight"] = torch.zeros(5, 6)
+    state["linears.0.weight"] = torch.zeros(16, 16, dtype=torch.int64)
+    path = write_lm(tmp_path, None, state)
+    with pytest.raises(CheckpointError) as caught:
+        load_language_model(path)
+    for part in (
+        str(path),
+        "language model that its configuration describes",
+        "missing: emb.2.weight, out_norm.bias",
+        "unexpected: linears.9.weight",
+        "mis-shaped: transformer.layers.1.linear1.weight [5, 6] instead of [64, 16]",
+        "not floating point: linears.0.weight torch.int64",
+    ):
+        assert part in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path):
+    state = dict(build_plain_lm(lm_config()).state_dict())
+    state["linears.1.weight"] = torch.full((16, 16), float("inf"))
+    with pytest.raises(CheckpointError, match=r"not finite: linears\.1\.weight\."):
+        load_language_model(write_lm(tmp_path, None, state))
+
+
+@pytest.mark.parametrize("key", ["num_layers", "n_q"])
+def test_a_model_that_would_take_hours_to_build_is_refused_at_once(tmp_path, key):
+    state = build_plain_lm(lm_config()).state_dict()
+    config = lm_config(**{f"transformer_lm__{key}": 10**12})
+    wrong = f"transformer_lm.{key} 1000000000000 where a whole number from 1 to 1024 is expected"
+    with pytest.raises(CheckpointError, match=wrong):
+        load_language_model(write_lm(tmp_path, config, state))
+
+
+@pytest.mark.parametrize("key", ["dim", "card", "hidden_scale"])
+def test_a_model_beyond_memory_is_refused_before_memory_is_taken(tmp_path, key):
+    state = build_plain_lm(lm_config()).state_dict()
+    config = lm_config(**{f"transformer_lm__{key}": 2**20})
+    with pytest.raises(CheckpointError, match="mis-shaped: "):
+        load_language_model(write_lm(tmp_path, config, state))
+
+
+def test_loading_draws_nothing_and_the_file_may_vanish(tmp_path):
+    path = write_lm(tmp_path)
+    before = torch.get_rng_state()
+    lm = load_language_model(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    kept = lm.head.weight.clone()
+    path.write_bytes(b"\0" * path.stat().st_size)
+    assert torch.equal(lm.head.weight, kept)
+
+
+def test_a_loaded_model_learns_on(tmp_path):
+    lm = load_language_model(write_lm(tmp_path)).train()
+    logits = lm(torch.zeros(1, 3, 4, dtype=torch.long), torch.randn(1, 2, 16))
+    logits.square().mean().backward()
+    learned = {name for name, p in lm.named_parameters() if p.grad is not None}
+    assert learned == {n for n, _ in lm.named_parameters() if not n.startswith("text_projection")}
+
+
+def test_a_codec_is_no_language_model(publish, tmp_path):
+    path = publish(name="state_dict.bin")
+    with pytest.raises(CheckpointError, match=r"is no language model.*Were the two files swapped"):
+        load_language_model(path)
+    torch.save({"pretrained": "someone/else"}, path)
+    with pytest.raises(CheckpointError, match="is no language model"):
+        load_released(tmp_path)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no state_dict.bin and no checkpoint.th at"):
+        load_language_model(tmp_path)
+    with pytest.raises(ValueError, match="weights must be one of best, ema, last; got 'mean'"):
+        load_language_model(tmp_path, weights="mean")
