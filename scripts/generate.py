@@ -19,6 +19,7 @@ def main(cfg: DictConfig) -> None:
         "seed": cfg.seed,
         "batch-size": cfg.batch_size,
         "device": cfg.device,
+        "level": cfg.level,
         "guidance-scale": cfg.sampling.guidance_scale,
         "temperature": cfg.sampling.temperature,
         "top-k": cfg.sampling.top_k,
