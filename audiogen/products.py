@@ -35,7 +35,7 @@ def products(kind: str) -> Iterator[None]:
     # In its place in torch, where modules look it up at every call. A TorchFunctionMode would be
     # gone inside of backward(), where checkpointed blocks are computed again.
     before = F.linear
-    F.linear = linear if kind == "onednn" else before  # type: ignore[assignment]
+    F.linear = linear if kind == "onednn" else TORCHS  # type: ignore[assignment]
     try:
         yield
     finally:

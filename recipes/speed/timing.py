@@ -38,17 +38,25 @@ class Times:
         }
 
 
-def clock() -> Callable[[], float]:
+def clock(device: str = "cpu") -> Callable[[], float]:
     """Return time of this thread, which other programs on the machine hardly change.
 
-    With several threads it would miss the others: then the time on the wall.
+    With several threads it would miss the others: then the time on the wall. So it is for a GPU,
+    when that has done all it was given.
     """
+    if device == "cuda":
+        return _when_done
     return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
-def in_turns(ways: Mapping[str, Work], *, rounds: int) -> dict[str, Times]:
+def _when_done() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def in_turns(ways: Mapping[str, Work], *, rounds: int, device: str = "cpu") -> dict[str, Times]:
     """Run every way once per round, beginning with another one each time; one round is unseen."""
-    now = clock()
+    now = clock(device)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for turn in range(rounds + 1):
@@ -61,15 +69,16 @@ def in_turns(ways: Mapping[str, Work], *, rounds: int) -> dict[str, Times]:
     return {name: Times(seconds=values) for name, values in seconds.items()}
 
 
-def machine_rates(*, rounds: int = 3, size: int = 2048) -> dict[str, float]:
+def machine_rates(*, rounds: int = 3, size: int = 2048, device: str = "cpu") -> dict[str, float]:
     """Measure the ceilings: bytes copied (read and written), operations of products per second."""
-    source = torch.ones(COPIED // 8)
+    source = torch.ones(COPIED // 8, device=device)
     target = torch.empty_like(source)
-    factors = {"float32": torch.randn(size, size), "bfloat16": torch.randn(size, size).bfloat16()}
+    factor = torch.randn(size, size, device=device)
+    factors = {"float32": factor, "bfloat16": factor.bfloat16()}
     ways: dict[str, Work] = {"copy": lambda: target.copy_(source)}
     for name, factor in factors.items():
         ways[name] = lambda factor=factor: factor @ factor
-    times = in_turns(ways, rounds=rounds)
+    times = in_turns(ways, rounds=rounds, device=device)
     operations = 2 * size**3
     return {
         "copy_gb_per_s": COPIED / times["copy"].least / 1e9,

@@ -1,13 +1,11 @@
 """One update of the real training, `CodecModule` in Lightning, beside one of the plain baseline."""
 
-import logging
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -18,7 +16,8 @@ from audiogen.codec.model import Codec
 from audiogen.training.adversarial import Adversarial
 from audiogen.training.codec_module import CodecModule
 from recipes.speed.baseline import PlainCodec, PlainTraining, plain_discriminator
-from recipes.speed.timing import Times, clock
+from recipes.speed.timing import Times
+from recipes.speed.turns import Turns, fit_quietly
 
 WEIGHTS = {"l1": 0.1, "mel": 2.0, "adversarial": 4.0, "feature": 4.0}
 PRECISIONS = {"exact": "32-true", "bf16": "bf16-mixed"}
@@ -62,46 +61,9 @@ def fit(
         balancer=Balancer(WEIGHTS),
         adversarial=Adversarial(discriminator=discriminator, optimizer=adam),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few loader processes, no validation: as meant
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        trainer = Trainer(
-            max_steps=updates,
-            accelerator="cpu",
-            precision=precision,  # type: ignore[arg-type]
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=callbacks,
-        )
-        trainer.fit(module, DataLoader([{"waveform": batch}] * updates, batch_size=None))
+    data = DataLoader([{"waveform": batch}] * updates, batch_size=None)
+    fit_quietly(module, data, updates=updates, precision=precision, callbacks=callbacks)
     return module
-
-
-class Turns(Callback):
-    """Times every update but the first, and runs something else, timed too, after each."""
-
-    def __init__(self, other: Callable[[], object]) -> None:
-        self.other = other
-        self.now = clock()
-        self.ours: list[float] = []
-        self.theirs: list[float] = []
-        self.after_first: Callable[[CodecModule], object] = lambda module: None
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Start the clock."""
-        self.began = self.now()
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *rest: Any) -> None:
-        """Stop it; take the other's turn."""
-        middle = self.now()
-        self.other()
-        if rest[-1] == 0:
-            self.after_first(pl_module)
-        else:
-            self.ours.append(middle - self.began)
-            self.theirs.append(self.now() - middle)
 
 
 def measure_training(

@@ -91,7 +91,7 @@ def test_other_types_autocast_and_everything_outside_stay_as_they_are(calls):
         with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
             F.linear(x, weight[:, 1:])
     F.linear(x, weight)
-    with products("default"):
+    with products("onednn"), products("default"):
         F.linear(x, weight)
     assert not calls
 
