@@ -40,7 +40,8 @@ class StateFile:
     """States by key, in a file that is opened for each call: nothing to pickle, fork or close.
 
     A file that cannot be read or written costs the time it would have saved, not the run: what is
-    damaged is missing, with a warning, and after a failed write no other is tried.
+    damaged is missing, with a warning, and after a failure of another kind (locks that are never
+    given, a full disk, a folder that may only be read) no other read or write is tried.
 
     Args:
         path: of the file; made with its folder when something is written.
@@ -53,11 +54,11 @@ class StateFile:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         self.path = path
         self.dtype = dtype
-        self._writable = True
+        self._readable = self._writable = True
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
         """Return those of the states that are there and sound, float32 [L, D]."""
-        if not self.path.is_file():
+        if not self._readable or not self.path.is_file():
             return {}
         try:
             rows = list(self._rows(keys))
@@ -65,6 +66,7 @@ class StateFile:
             if _is_damage(error):
                 self._put_aside(error)
             elif _code(error) != sqlite3.SQLITE_ERROR:  # no table yet: its maker writes, or died
+                self._readable = False
                 logger.warning("text states cannot be read from %s: %s", self.path, error)
             return {}
         found = {row[0]: _decoded(*row) for row in rows}
@@ -76,7 +78,7 @@ class StateFile:
     def write(self, states: Mapping[bytes, Tensor]) -> None:
         """Store float [L, D] by key, all or none, in place of what was damaged there."""
         if not states or not self._writable:
-            return None
+            return
         rows = [_encoded(key, value, self.dtype) for key, value in states.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,13 +87,14 @@ class StateFile:
                 database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", rows)
         except (sqlite3.Error, OSError) as error:
             if _is_damage(error):
-                return self._put_aside(error)
-            self._writable = False
-            logger.warning(
-                "text states cannot be written to %s (%s): those that are not there are computed "
-                "again in every step",
-                *(self.path, error),
-            )
+                self._put_aside(error)
+            else:
+                self._writable = False
+                logger.warning(
+                    "text states cannot be written to %s (%s): those that are not there are "
+                    "computed again in every step",
+                    *(self.path, error),
+                )
 
     def rounded(self, states: Tensor) -> Tensor:
         """Return float [L, D] as it will be read."""

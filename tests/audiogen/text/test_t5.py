@@ -159,3 +159,12 @@ def test_matches_the_reference():
     assert np.array_equal(mask, arrays["cond_mask"].astype(bool))
     expected = torch.from_numpy(arrays["t5_hidden"])
     torch.testing.assert_close(states[mask], expected[mask], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_moves_to_a_gpu(t5_folder):
+    encoder = T5Encoder(name=str(t5_folder), lazy=True).to("cuda")
+    states, mask = encoder.encode(["rain on a roof", None])
+    assert states.device.type == mask.device.type == "cuda"
+    expected = T5Encoder(name=str(t5_folder)).encode(["rain on a roof", None])[0]
+    torch.testing.assert_close(states.cpu(), expected, rtol=1e-4, atol=1e-5)
