@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from audiogen.files import replacing
+from recipes import on_track
 from recipes.command import Parser, exit_code
 from recipes.demo.gates import outcomes_of
 from recipes.demo.page.corpus import corpus_section
@@ -25,6 +26,14 @@ from recipes.page.inputs import RECORDINGS, Run
 from recipes.page.render import attempt, fill
 
 TEMPLATE = Path(__file__).with_name("page") / "page.html.j2"
+CURVE = Path(__file__).with_name("curve.json")
+
+
+def on_track_section(run: Run) -> dict[str, Any]:
+    """Return the losses of the language model over those of the runs in README.md."""
+    return on_track.section(run.folder, CURVE)
+
+
 SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "players": players_section,
     "scores": scores_section,
@@ -33,6 +42,7 @@ SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "metrics": metrics_section,
     "codec": codec_section,
     "lm": lm_section,
+    "on_track": on_track_section,
     "corpus": corpus_section,
     "timing": timing_section,
 }

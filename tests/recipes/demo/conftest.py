@@ -57,6 +57,7 @@ def _histories(run: Path) -> None:
     ]
     write_history(run / "train_codec" / "demo_codec-1", codec)
     write_history(run / "train_lm" / "demo_lm-1", lm)
+    (run / "train_lm" / "demo_lm-1" / "config.yaml").write_text("name: demo_lm\n")
 
 
 def _evaluation(run: Path) -> None:
