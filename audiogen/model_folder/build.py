@@ -19,6 +19,7 @@ DRAWS = (
     *(init.uniform_, init.normal_),
     *(init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_),
 )
+SCALED = (Tensor.mul_, Tensor.add_, Tensor.clamp_)
 
 
 def build_part(
@@ -91,7 +92,9 @@ class OnMeta(NoInit):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Redirect `torch.empty`."""
+        """Redirect `torch.empty`, and skip what a draw does behind it."""
         if func is torch.empty:
             kwargs = {**(kwargs or {}), "device": "meta"}
+        elif func in SCALED and args[0].is_meta:  # torch takes seconds to work out their shapes
+            return args[0]
         return super().__torch_function__(func, types, args, kwargs)

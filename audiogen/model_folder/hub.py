@@ -99,7 +99,9 @@ def _listed(name: str, revision: str | None) -> dict[str, str | None] | None:
         try:
             found = HfApi().model_info(name, revision=revision, files_metadata=True)
         except errors.HfHubHTTPError:
-            if _is_cached(name, revision):  # one is no longer logged in, or the hub is unwell
+            if (
+                _in_cache(name, revision) is not None
+            ):  # one is no longer logged in, or the hub is unwell
                 return None
             raise
         except (ConnectionError, errors.HTTPError):
@@ -110,20 +112,22 @@ def _listed(name: str, revision: str | None) -> dict[str, str | None] | None:
     }
 
 
-def _is_cached(name: str, revision: str | None) -> bool:
+def _in_cache(name: str, revision: str | None) -> Path | None:
+    """Return the folder of a model in the hub's cache, whole or not; whoever reads it will say."""
     from huggingface_hub import try_to_load_from_cache
 
-    marks = (OUR_CODEC, CODEC_FILE, "config.json")
-    found = (try_to_load_from_cache(name, file, revision=revision) for file in marks)
-    return any(isinstance(file, str) for file in found)
+    for mark in (OUR_CODEC, LM_FILE, CODEC_FILE, "config.json"):
+        found = try_to_load_from_cache(name, mark, revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None
 
 
 def _cached(name: str, revision: str | None) -> Path:
-    """Return the folder of a model in the hub's cache."""
-    from huggingface_hub import snapshot_download
-
-    with _hub_errors(name):
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    folder = _in_cache(name, revision)
+    if folder is None:
+        raise HubError(_offline(name))
+    return folder
 
 
 def _wanted(name: str, files: set[str]) -> list[str]:

@@ -6,12 +6,21 @@ from audiogen.lm.transformer import ACTIVATIONS
 from audiogen.released.keys import Read, integer, integers, number, switch, text
 from audiogen.released.tables import Table
 
+MOST = 1024  # layers or codebooks; more take minutes to build, and nobody has them
+
 
 def mlp_activation(value: Any) -> str:
     """Take what the MLP of `TokenLM` knows, in any case."""
     if isinstance(value, str) and value.lower() in ACTIVATIONS:
         return value.lower()
     raise TypeError(f"one of {', '.join(ACTIVATIONS)}")
+
+
+def few(value: Any) -> int:
+    """Take a count of parts that are built one by one."""
+    if not 1 <= integer(value) <= MOST:
+        raise TypeError(f"a whole number from 1 to {MOST}")
+    return integer(value)
 
 
 def optional(read: Read) -> Read:
@@ -22,8 +31,8 @@ def optional(read: Read) -> Read:
 TRANSFORMER: Table = {
     "dim": ("dim", integer),
     "num_heads": ("num_heads", integer),
-    "num_layers": ("num_layers", integer),
-    "n_q": ("num_codebooks", integer),
+    "num_layers": ("num_layers", few),
+    "n_q": ("num_codebooks", few),
     "card": ("codebook_size", integer),
     "hidden_scale": ("hidden_scale", number),
     "dropout": ("dropout", number),

@@ -26,7 +26,6 @@ from audiogen.released.package import (
 )
 from audiogen.released.strict import check_finite, check_tensors
 
-MANY = 1024  # layers, which take seconds to build
 WHAT = "language model"
 
 
@@ -108,7 +107,6 @@ def build_lm(
 
     Every tensor is made once, as what it shall be: no more memory is taken than for the result.
     """
-    _check_counts(file)
     lm = build_on_meta(TokenLM, file.keywords, file.path, said_in="xp.cfg")
     own, places = lm.state_dict(), published_places(lm)
     wanted = {theirs: place.of(own[place.name]).shape for theirs, place in places.items()}
@@ -122,15 +120,3 @@ def build_lm(
     check_finite(filled, source=file.path, what=WHAT)
     lm.load_state_dict(tensors, assign=True)
     return lm.eval()
-
-
-def _check_counts(file: LMFile) -> None:
-    """Refuse a model of more parts than there are tensors, before it is built."""
-    for name in ("num_layers", "num_codebooks"):
-        count = file.keywords[name]
-        if count > max(MANY, len(file.state)):
-            raise CheckpointError(
-                f"{file.path} holds {len(file.state)} tensors, and its configuration describes a "
-                f"language model with {name} {count}: they are of two models, or damaged; get "
-                "both again"
-            )
