@@ -7,7 +7,7 @@ these points, in which ``paper_exact`` follows it:
 
 * it draws once per batch: all items are mixed or none, at one ratio, start and level;
 * it keeps only a share of every batch, mixed or not, and fails where that is no item;
-* an item may meet itself, and is then twice as loud under its own caption;
+* an item may meet itself, an echo under the caption of one sound;
 * ratio and level are whole numbers of decibels, whose upper bounds never come up;
 * levels are measured over the zeros behind a short sound too, and the second sound may begin behind
   the end of the first;
