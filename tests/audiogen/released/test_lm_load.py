@@ -1,6 +1,9 @@
 """Published language models: what they compute comes back, whatever they were built with."""
 
 import random
+import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -207,6 +210,44 @@ def test_a_model_beyond_memory_is_refused_before_memory_is_taken(tmp_path, key):
     config = lm_config(**{f"transformer_lm__{key}": 2**20})
     with pytest.raises(CheckpointError, match="mis-shaped: "):
         load_language_model(write_lm(tmp_path, config, state))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
+def test_loading_takes_no_more_memory_than_the_model(tmp_path):
+    """A loader that widens all tensors before it builds the model takes twice as much."""
+    config = lm_config(transformer_lm__dim=512, transformer_lm__num_layers=6)
+    state = {k: v.half() for k, v in build_plain_lm(config).state_dict().items()}
+    path = write_lm(tmp_path, config, state)
+    size = sum(2 * value.nbytes for value in state.values())
+    del state
+    with most_memory() as taken:
+        lm = load_language_model(path)
+    assert size == sum(value.nbytes for value in lm.state_dict().values()) > 90e6
+    assert taken() < 1.2 * size
+
+
+@contextmanager
+def most_memory():
+    """Watch a block; what is yielded tells by how many bytes its own memory grew at most."""
+    start, most, done = private_memory(), [0], threading.Event()
+
+    def watch():
+        while not done.wait(0.002):
+            most.append(private_memory() - start)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: max(most)
+    finally:
+        done.set()
+        watcher.join()
+
+
+def private_memory():
+    """Bytes of this process that are no pages of files, which the system can drop."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 
 def test_loading_draws_nothing_and_the_file_may_vanish(tmp_path):
