@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 from scipy.signal import lfilter
 
 from audiogen.audio import AudioError, write_audio
@@ -104,6 +105,17 @@ def test_agrees_with_the_printed_standard(channels):
     bursts = 0.05 * noise * (1.01 + np.sign(np.sin(np.arange(48000 * 4) / 15000)))
     expected = by_the_standard(bursts)
     assert loudness(torch.from_numpy(bursts), 48000) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 32000, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("peak", [0.01, 0.2, 3.0])
+def test_agrees_with_torchaudio(rate, channels, peak):
+    sound = torch.randn(channels, rate, generator=torch.Generator().manual_seed(rate)) * peak / 3
+    expected = torchaudio.functional.loudness(sound, rate).item()
+    assert loudness(sound, rate, paper_exact=True) == pytest.approx(expected, abs=1e-4)
+    if peak < 1:
+        assert loudness(sound, rate) == pytest.approx(expected, abs=1e-4)
 
 
 def test_surround_channels_weigh_1_5_db_more():
