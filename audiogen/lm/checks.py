@@ -1,28 +1,38 @@
 """What a `TokenLM` refuses, in the caller's words: sizes, options, sequences and text."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from audiogen.lm.transformer import ACTIVATIONS
 
-def check_sizes(*, dim: int, num_heads: int, hidden_scale: float, **counts: int) -> None:
-    """Refuse sizes that describe no transformer.
+LEAST = {"dim": 4, "num_heads": 1, "num_layers": 1, "codebook_size": 2, "text_dim": 1}
+OPTIONAL = ("embedding_std", "layer_scale")
+FACTORS = ("max_period", "position_scale", *OPTIONAL)
+CHOICES: dict[str, tuple[object, ...]] = {
+    "activation": tuple(ACTIVATIONS),
+    "init": (None, "complete", "reference"),
+    "weight_init": ("gaussian", "uniform"),
+    "depth_init": ("current", "global", None),
+    **dict.fromkeys(
+        ["norm_first", "bias_attn", "bias_ff", "bias_proj", "paper_exact"], (False, True)
+    ),
+}
 
-    Args:
-        dim: D.
-        num_heads: a divisor of D.
-        hidden_scale: times D gives the width of the MLP.
-        counts: whatever else must be a whole number; 2 or more for "codebook_size".
+
+def check_keywords(keywords: Mapping[str, Any]) -> None:
+    """Refuse keywords of a `TokenLM` that describe no transformer; those of patterns are not read.
 
     Raises:
-        ValueError: naming the size.
+        ValueError: naming the keyword.
     """
-    for name, count in {"dim": dim, "num_heads": num_heads, **counts}.items():
-        least = {"codebook_size": 2}.get(name, 1)
-        if not isinstance(count, int) or isinstance(count, bool) or count < least:
-            raise ValueError(f"expected a whole number {name} of at least {least}, got {count!r}")
-    if dim < 4 or dim % 2 or dim % num_heads:
+    for name, least in LEAST.items():
+        _check_count(name, keywords[name], least=least)
+    dim, num_heads, hidden_scale = (keywords[k] for k in ("dim", "num_heads", "hidden_scale"))
+    if dim % 2 or dim % num_heads:
         raise ValueError(
             f"dim must be even, at least 4 and a multiple of num_heads, got dim={dim} and "
             f"num_heads={num_heads}: change one of them"
@@ -32,32 +42,28 @@ def check_sizes(*, dim: int, num_heads: int, hidden_scale: float, **counts: int)
             f"hidden_scale is the width of the MLP in units of dim: it must leave at least one "
             f"channel of {dim}, got {hidden_scale}"
         )
+    for name in FACTORS:
+        _check_factor(name, keywords[name])
+    for name, known in CHOICES.items():
+        _check_choice(name, keywords[name], known)
 
 
-def check_factors(*, max_period: float, position_scale: float, **positive: float | None) -> None:
-    """Refuse factors that are not finite, or not positive where they must be.
-
-    Args:
-        max_period: positive.
-        position_scale: any finite number.
-        positive: further factors; None is none.
-
-    Raises:
-        ValueError: naming the factor.
-    """
-    if not math.isfinite(position_scale):
-        raise ValueError(f"position_scale must be a finite number, got {position_scale}")
-    for name, value in {"max_period": max_period, **positive}.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a finite number greater than 0, got {value}")
+def _check_count(name: str, count: object, *, least: int) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < least:
+        raise ValueError(f"expected a whole number {name} of at least {least}, got {count!r}")
 
 
-def check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
-    """Refuse an option that is none of the known ones; 1 and "true" are not True.
+def _check_factor(name: str, factor: float | None) -> None:
+    if factor is None and name in OPTIONAL:
+        return
+    signed = name == "position_scale"
+    if factor is None or not math.isfinite(factor) or not (signed or factor > 0):
+        bound = "" if signed else " greater than 0"
+        raise ValueError(f"{name} must be a finite number{bound}, got {factor}")
 
-    Raises:
-        ValueError: naming them.
-    """
+
+def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
+    """Refuse what is none of the known values; 1 and "true" are not True."""
     if type(value) not in {type(choice) for choice in known} or value not in known:
         raise ValueError(f"{name} must be one of {known}, got {value!r}")
 

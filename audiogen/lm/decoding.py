@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from audiogen.lm.attention import KeyValueCache, TextMask
 from audiogen.lm.model import TokenLM
-from audiogen.lm.transformer import KeyValueCache, TextMask
 
 
 class StepDecoder:

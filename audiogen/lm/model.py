@@ -7,30 +7,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from audiogen.lm.checks import (
-    check_choice,
-    check_factors,
-    check_sequence,
-    check_sizes,
-    check_text,
-    check_text_mask,
-)
+from audiogen.lm.attention import TextMask
+from audiogen.lm.checks import check_keywords, check_sequence, check_text, check_text_mask
 from audiogen.lm.head_loss import head_cross_entropy
 from audiogen.lm.loss import IGNORED, mask_targets
-from audiogen.lm.transformer import ACTIVATIONS, Block, TextMask, init_weight, sinusoid
-from audiogen.tokens.layouts import Delay, Parallel, Pattern
-from audiogen.tokens.make import make_pattern
+from audiogen.lm.transformer import Block, init_weight, sinusoid
+from audiogen.tokens.layouts import Delay, Parallel
+from audiogen.tokens.make import choose_pattern
 from audiogen.tokens.patterns import align_logits, build_sequence
 
-CHOICES: dict[str, tuple[object, ...]] = {
-    "activation": tuple(ACTIVATIONS),
-    "init": (None, "complete", "reference"),
-    "weight_init": ("gaussian", "uniform"),
-    "depth_init": ("current", "global", None),
-    **dict.fromkeys(
-        ["norm_first", "bias_attn", "bias_ff", "bias_proj", "paper_exact"], (False, True)
-    ),
-}
 NOT_KEYWORDS = ("self", "__class__")
 
 
@@ -105,27 +90,12 @@ class TokenLM(nn.Module):
         # Nothing but the keywords is local yet; the comprehension's source is this very scope.
         keywords = {name: value for name, value in locals().items() if name not in NOT_KEYWORDS}
         super().__init__()
-        self.pattern = _pattern(num_codebooks, delays=delays, pattern=pattern)
+        self.pattern = choose_pattern(num_codebooks, delays=delays, pattern=pattern)
         self.config: dict[str, Any] = keywords | {
             "delays": None if delays is None else self.delays,
             "pattern": None if pattern is None else self.pattern.options,
         }
-        check_sizes(
-            dim=dim,
-            num_heads=num_heads,
-            hidden_scale=hidden_scale,
-            num_layers=num_layers,
-            codebook_size=codebook_size,
-            text_dim=text_dim,
-        )
-        check_factors(
-            max_period=max_period,
-            position_scale=position_scale,
-            embedding_std=embedding_std,
-            layer_scale=layer_scale,
-        )
-        for name, known in CHOICES.items():
-            check_choice(name, keywords[name], known)
+        check_keywords(keywords)
         self.num_codebooks, self.codebook_size = num_codebooks, codebook_size
         self.dim, self.num_heads = dim, num_heads
         self.special_token = codebook_size
@@ -330,15 +300,3 @@ class TokenLM(nn.Module):
         """Map the residual stream [B, S, D] to logits [B, K, S, N]."""
         logits = self.head(self.norm(x)).unflatten(-1, (self.num_codebooks, self.codebook_size))
         return logits.transpose(1, 2)
-
-
-def _pattern(
-    num_codebooks: int, *, delays: Sequence[int] | None, pattern: Mapping[str, Any] | None
-) -> Pattern:
-    if (delays is None) == (pattern is None):
-        raise ValueError(
-            f"expected either delays or a pattern, got delays={delays} and pattern={pattern}: "
-            f"the pattern of delays is {{'name': 'delay', 'delays': [...]}}"
-        )
-    options = {"name": "delay", "delays": delays} if pattern is None else pattern
-    return make_pattern(options, num_codebooks=num_codebooks)

@@ -1,12 +1,13 @@
-"""Decoder blocks with cross-attention to text, their initialization, and their KV cache."""
+"""Decoder blocks with cross-attention to text, and their initialization."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from audiogen.lm.attention import CrossAttention, KeyValueCache, SelfAttention, TextMask
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,  # the exact one, by the error function
@@ -30,129 +31,6 @@ def sinusoid(positions: Tensor, dim: int, *, max_period: float = 10_000.0) -> Te
     exponents = torch.arange(half, device=positions.device) / (half - 1)
     phases = positions[:, None] / max_period**exponents
     return torch.cat([phases.cos(), phases.sin()], dim=-1)
-
-
-@dataclass
-class TextMask:
-    """Which text positions each row attends to; a row without any hears `silence`.
-
-    The softmax of an empty set is NaN on some attention backends and zero on others, so an empty
-    row attends everywhere and its result is discarded.
-    """
-
-    attend: Tensor  # bool [B, 1, 1, L], true somewhere in every row
-    present: Tensor  # bool [B, 1, 1], false for a row without text
-
-    @classmethod
-    def of(cls, mask: Tensor | None) -> "TextMask | None":
-        """Prepare a bool mask [B, L]; None attends to every position."""
-        if mask is None:
-            return None
-        present = mask.any(dim=1, keepdim=True)
-        return cls(attend=(mask | ~present)[:, None, None], present=present[:, None])
-
-
-class KeyValueCache:
-    """Keys and values of one layer, in buffers allocated once for the longest sequence."""
-
-    def __init__(self, keys: Tensor) -> None:
-        """Take the buffer of the keys, [R, H, S, d], and allocate one of the same kind."""
-        self.keys = keys
-        self.values = torch.empty_like(keys)
-        self.length = 0
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store [R, H, s, d] behind what is there; return views of all that is filled."""
-        end = self.length + keys.shape[2]
-        if end > self.keys.shape[2]:
-            raise ValueError(
-                f"the cache holds {self.keys.shape[2]} steps, got a sequence of {end}: "
-                f"start with a larger max_steps"
-            )
-        self.keys[:, :, self.length : end] = keys
-        self.values[:, :, self.length : end] = values
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-
-class Attention(nn.Module):
-    """Multi-head attention; queries, keys and values share one projection.
-
-    ``in_proj.weight`` is [3 D, D]: rows of the queries, then the keys, then the values; so is its
-    bias, if there are biases.
-    """
-
-    def __init__(self, *, dim: int, num_heads: int, bias: bool = False) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.in_proj = nn.Linear(dim, 3 * dim, bias=bias)
-        self.out_proj = nn.Linear(dim, dim, bias=bias)
-
-    def split_heads(self, x: Tensor) -> Tensor:
-        """Reshape [B, S, D] to [B, H, S, D / H]."""
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-
-    def merge_heads(self, x: Tensor) -> Tensor:
-        """Reshape [B, H, S, D / H] to [B, S, D] and project."""
-        return self.out_proj(x.transpose(1, 2).flatten(2))
-
-
-class SelfAttention(Attention):
-    """Causal attention of a sequence to itself and to what a cache remembers."""
-
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """Map float [B, S, D] to [B, S, D]; a cache makes the S steps follow those it holds."""
-        queries, keys, values = (self.split_heads(part) for part in self.in_proj(x).chunk(3, -1))
-        if cache is not None:
-            keys, values = cache.append(keys, values)
-            queries = queries.to(keys.dtype)  # a cache may be wider than the model
-        mask, is_causal = _causality(queries.shape[2], keys.shape[2], x.device)
-        attended = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=is_causal
-        )
-        return self.merge_heads(attended.to(x.dtype))
-
-
-def _causality(num_queries: int, num_keys: int, device: torch.device) -> tuple[Tensor | None, bool]:
-    """Mask and flag that let each of the last ``num_queries`` positions see none behind it."""
-    if num_queries in (1, num_keys):
-        return None, num_queries > 1
-    seen = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-    return seen.tril(num_keys - num_queries), False
-
-
-class CrossAttention(Attention):
-    """Attention of a sequence to text."""
-
-    def memory(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Project text [B, L, D] to keys and values [B, H, L, D / H], fixed for a caption."""
-        keys, values = self._project(text, slice(text.shape[-1], None)).chunk(2, -1)
-        return self.split_heads(keys), self.split_heads(values)
-
-    def silence(self) -> Tensor | None:
-        """Return what a text of zeros, of any length, contributes: float [D], None for nothing."""
-        bias = self.in_proj.bias
-        return None if bias is None else self.out_proj(bias.chunk(3)[2])
-
-    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: TextMask | None) -> Tensor:
-        """Map float [B, S, D] to [B, S, D]; `silence` for a row whose text is all masked.
-
-        Without biases that is exactly zero.
-        """
-        keys, values = memory
-        queries = self.split_heads(self._project(x, slice(x.shape[-1]))).to(keys.dtype)
-        attended = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=None if mask is None else mask.attend
-        )
-        output = self.merge_heads(attended.to(x.dtype))
-        if mask is None:
-            return output
-        silence = self.silence()
-        return output.where(mask.present, 0 if silence is None else silence)
-
-    def _project(self, x: Tensor, rows: slice) -> Tensor:
-        bias = self.in_proj.bias
-        return F.linear(x, self.in_proj.weight[rows], None if bias is None else bias[rows])
 
 
 class LayerScale(nn.Module):

@@ -1,6 +1,6 @@
 """Patterns by name: from a mapping, as configs and model folders hold it, to a `Pattern`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -38,6 +38,28 @@ def make_pattern(options: Mapping[str, Any], *, num_codebooks: int) -> Pattern:
                 f"the pattern {options['name']} has no option {key!r}: it takes {', '.join(known)}"
             )
     return kind(num_codebooks=num_codebooks, **given)
+
+
+def choose_pattern(
+    num_codebooks: int, *, delays: Sequence[int] | None, pattern: Mapping[str, Any] | None
+) -> Pattern:
+    """Build the pattern that one of two keywords describes.
+
+    Args:
+        num_codebooks: K.
+        delays: short for ``{"name": "delay", "delays": delays}``.
+        pattern: as `make_pattern` takes it.
+
+    Raises:
+        ValueError: if not exactly one is given, or it describes no pattern.
+    """
+    if (delays is None) == (pattern is None):
+        raise ValueError(
+            f"expected either delays or a pattern, got delays={delays} and pattern={pattern}: "
+            f"the pattern of delays is {{'name': 'delay', 'delays': [...]}}"
+        )
+    options = {"name": "delay", "delays": delays} if pattern is None else pattern
+    return make_pattern(options, num_codebooks=num_codebooks)
 
 
 @dataclass(frozen=True, kw_only=True)

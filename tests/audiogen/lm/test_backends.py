@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from audiogen.lm.attention import CrossAttention, KeyValueCache, SelfAttention, TextMask
 from audiogen.lm.loss import codebook_cross_entropy
 from audiogen.lm.model import TokenLM
-from audiogen.lm.transformer import CrossAttention, KeyValueCache, SelfAttention, TextMask
 
 BACKENDS = {
     "cpu": ["MATH", "FLASH_ATTENTION"],

@@ -197,6 +197,14 @@ def test_config_rebuilds_the_model(change):
     assert torch.equal(lm.eval()(sequence, text), again.eval()(sequence, text))
 
 
+def test_configs_of_earlier_versions_build_the_same():
+    """What config.json held before patterns had names."""
+    old = TINY | {"hidden_scale": 4, "dropout": 0.0, "embedding_std": None, "position_scale": 1.0}
+    lm = TokenLM(**old, init="complete")
+    assert lm.config.items() >= old.items()
+    assert list(lm.state_dict()) == list(TokenLM(**TINY).state_dict())
+
+
 def test_initial_widths_follow_fan_in_and_depth():
     torch.manual_seed(0)
     lm = TokenLM(**TINY | {"dim": 256, "codebook_size": 64})
@@ -280,7 +288,7 @@ def test_embedding_std_and_position_scale():
         ({"delays": None, "pattern": {"name": "helix"}}, "a pattern is a mapping with the name"),
         ({"dim": 66}, "multiple of num_heads, got dim=66 and num_heads=4"),
         ({"dim": 2, "num_heads": 1}, "at least 4"),
-        ({"dim": 64.0}, "whole number dim of at least 1, got 64.0"),
+        ({"dim": 64.0}, "whole number dim of at least 4, got 64.0"),
         ({"num_heads": 0}, "whole number num_heads of at least 1, got 0"),
         ({"codebook_size": 1}, "codebook_size of at least 2"),
         ({"num_codebooks": 0, "delays": []}, "num_codebooks must be at least 1, got 0"),

@@ -1,22 +1,8 @@
-import math
-
 import pytest
 import torch
 
-from audiogen.lm.transformer import (
-    Block,
-    CrossAttention,
-    KeyValueCache,
-    SelfAttention,
-    TextMask,
-    sinusoid,
-)
-
-
-def attend(queries, keys, values, mask):
-    """One head, written out: softmax(q k / sqrt(d)) v over the positions that mask allows."""
-    scores = queries @ keys.T / math.sqrt(queries.shape[-1])
-    return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1) @ values
+from audiogen.lm.attention import KeyValueCache, TextMask
+from audiogen.lm.transformer import Block, sinusoid
 
 
 def test_sinusoid_of_position_one():
@@ -24,32 +10,6 @@ def test_sinusoid_of_position_one():
     expected = [0.5403, 0.99892, 0.999998, 1.0, 0.84147, 0.046399, 0.0021544, 0.0001]
     actual = sinusoid(torch.tensor([1]), 8)[0]
     torch.testing.assert_close(actual, torch.tensor(expected), rtol=1e-4, atol=1e-6)
-
-
-def test_self_attention_against_the_formula():
-    torch.manual_seed(0)
-    attention = SelfAttention(dim=8, num_heads=2)
-    x = torch.randn(1, 5, 8)
-    queries, keys, values = (x[0] @ attention.in_proj.weight.T).split(8, dim=-1)
-    causal = torch.ones(5, 5, dtype=torch.bool).tril()
-    heads = [slice(0, 4), slice(4, 8)]
-    merged = torch.cat([attend(queries[:, h], keys[:, h], values[:, h], causal) for h in heads], -1)
-    expected = merged @ attention.out_proj.weight.T
-    torch.testing.assert_close(attention(x)[0], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_cross_attention_against_the_formula():
-    torch.manual_seed(0)
-    attention = CrossAttention(dim=8, num_heads=2)
-    x, text = torch.randn(1, 3, 8), torch.randn(1, 5, 8)
-    mask = torch.tensor([True, False, True, True, False])
-    weight = attention.in_proj.weight
-    queries, keys, values = x[0] @ weight[:8].T, text[0] @ weight[8:16].T, text[0] @ weight[16:].T
-    heads = [slice(0, 4), slice(4, 8)]
-    merged = torch.cat([attend(queries[:, h], keys[:, h], values[:, h], mask) for h in heads], -1)
-    expected = merged @ attention.out_proj.weight.T
-    actual = attention(x, attention.memory(text), TextMask.of(mask[None]))
-    torch.testing.assert_close(actual[0], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("chunks", [[1] * 7, [3, 1, 1, 1, 1], [2, 3, 2], [7]])
@@ -63,12 +23,6 @@ def test_cache_changes_nothing(chunks):
         pieces = [block(piece, memory, None, cache) for piece in x.split(chunks, dim=1)]
         whole = block(x, memory, None)
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-5, atol=1e-6)
-
-
-def test_cache_refuses_more_than_it_holds():
-    cache = KeyValueCache(torch.empty(1, 1, 2, 4))
-    with pytest.raises(ValueError, match="holds 2 steps, got a sequence of 3"):
-        cache.append(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4))
 
 
 def test_rows_without_caption_equal_masked_rows():
@@ -89,3 +43,58 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(block(x, memory, None), block(x, memory, None))
     block.eval()
     assert torch.equal(block(x, memory, None), block(x, memory, None))
+
+
+VARIANTS = [
+    {},
+    {"norm_first": False},
+    {"bias_attn": True, "bias_ff": True},
+    {"norm_first": False, "bias_attn": True, "layer_scale": 0.3, "activation": "relu"},
+]
+
+
+def lively_block(variant):
+    """A block in evaluation mode without a parameter at its initial value."""
+    torch.manual_seed(0)
+    block = Block(dim=8, num_heads=2, hidden_scale=1.5, dropout=0.0, **variant).eval()
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return block
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_behind_the_captions_hear_what_zeros_say(variant, masked):
+    """Fewer texts than rows, texts of zeros, and texts masked out are three ways to say none."""
+    block = lively_block(variant)
+    x, text = torch.randn(4, 3, 8), torch.randn(2, 5, 8)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    zeros = torch.cat([text, torch.zeros_like(text)])
+    with torch.no_grad():
+        short = block(x, text, TextMask.of(mask) if masked else None)
+        full_mask = torch.cat([mask, torch.ones_like(mask)])
+        long = block(x, zeros, TextMask.of(full_mask) if masked else None)
+        torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-6)
+        if masked:
+            noise = torch.cat([text, torch.randn_like(text)])
+            hidden = block(x, noise, TextMask.of(torch.cat([mask, mask & False])))
+            torch.testing.assert_close(short, hidden, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_text_may_be_given_as_it_is_or_projected(variant):
+    block = lively_block(variant)
+    x, text = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    projected = block.cross_attention.memory(text)
+    assert torch.equal(block(x, text, None), block(x, projected, None))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_gradients_reach_every_parameter(variant):
+    block = lively_block(variant)
+    x, mask = torch.randn(2, 3, 8), torch.tensor([[True] * 5, [False] * 5])
+    block(x, torch.randn(2, 5, 8), TextMask.of(mask)).square().sum().backward()
+    for name, parameter in block.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert (parameter.grad != 0).any(), name
