@@ -24,6 +24,7 @@ from recipes.command import Parser, exit_code
 from recipes.speed.baseline import PlainCodec
 from recipes.speed.errors import code_errors, sound_errors
 from recipes.speed.memory import peak_of
+from recipes.speed.report import gates, show
 from recipes.speed.timing import Work, cost, floor, in_turns, machine_rates
 
 WORKS = ("encode", "decode", "batch", "train")
@@ -192,29 +193,6 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def gates(report: Mapping[str, Any], expected: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a line per gate that was measured and fails."""
-    failed = []
-    for gate in expected:
-        value = report.get(gate["work"], {}).get("ways", {}).get(gate["way"], {}).get(gate["value"])
-        low, high = gate.get("at_least", -float("inf")), gate.get("at_most", float("inf"))
-        if value is not None and not low <= value <= high:
-            place = f"{gate['work']} {gate['way']} {gate['value']}"
-            failed.append(f"{place}: {value:.3g}, expected {low:g} to {high:g}")
-    return failed
-
-
-def show(report: Mapping[str, Any]) -> None:
-    """Print the tables."""
-    print(json.dumps({name: report[name] for name in ("machine", "rates")}))
-    for work in (name for name in WORKS if name in report):
-        part = report[work]
-        print(f"\n{work}" + (f"  floor {json.dumps(part['floor'])}" if "floor" in part else ""))
-        for way, values in part["ways"].items():
-            cells = (f"{k} {v:.4g}" for k, v in values.items() if isinstance(v, float))
-            print(f"  {way:<22}" + "  ".join(cells))
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = Parser(prog="python -m recipes.speed.codec", description=__doc__.splitlines()[0])
@@ -257,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except (ValueError, OSError) as error:
         return exit_code(error)
-    show(report)
+    show(report, WORKS)
     expected = json.loads(EXPECTED.read_text(encoding="utf-8"))["gates"]
     failed = [] if args.smoke else gates(report, expected)
     for line in failed:
