@@ -1,15 +1,21 @@
 """What a trained module is written as; the script is tested in test_run.py."""
 
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from audiogen.codec.model import Codec
+from audiogen.lm.model import TokenLM
 from audiogen.released import load_released
+from audiogen.text.hashed import HashedEncoder
+from audiogen.text.t5 import T5Encoder
 from audiogen.training.export import export_released_module, export_run
 from audiogen.training.launch import RunError
+
+T5 = Path(__file__).parents[2] / "golden" / "t5_tiny"
 
 
 def tiny() -> Codec:
@@ -35,6 +41,50 @@ def halved(codec):
     bias.mul_(0.5)
     yield
     bias.mul_(2)
+
+
+def language_model(text, **changes):
+    """What `LMModule` has of a trained model."""
+    keywords = {"num_codebooks": 2, "codebook_size": 4, "dim": 8, "num_heads": 2, "num_layers": 1}
+    lm = TokenLM(**keywords, text_dim=text.dim, delays=[0, 1])
+    codec = Codec(
+        num_filters=2, dimension=4, ratios=[2], lstm_layers=0, codebook_size=4, num_codebooks=2
+    )
+    header = {"segment_frames": 4000, "frame_rate": 8000.0}
+    return SimpleNamespace(lm=lm, text=text, load_codec=lambda: codec, header=header, averaged=lm)
+
+
+def test_a_trained_language_model_becomes_a_published_folder(tmp_path):
+    module = language_model(T5Encoder(name=str(T5), lazy=True))
+    card = {"licence": "CC0-1.0", "run": "lm-1"}
+    export_released_module(module, tmp_path / "a", average=None, card=card, dtype="float16")
+    parts = load_released(tmp_path / "a")
+    assert parts.lm.config == module.lm.config
+    assert torch.equal(parts.lm.head.weight, module.lm.head.weight.half().float())
+    assert parts.codec.fingerprint() == module.load_codec().fingerprint()
+    assert parts.max_duration == 0.5
+    assert parts.config["card"]["run"] == "lm-1"
+
+    average = SimpleNamespace(applied=zeroed)
+    export_released_module(module, tmp_path / "b", average=average)
+    assert not load_released(tmp_path / "b").lm.head.weight.any()
+    assert module.lm.head.weight.any()
+
+
+@contextmanager
+def zeroed(lm):
+    """Within the block a language model predicts nothing."""
+    kept = lm.head.weight.data.clone()
+    lm.head.weight.data.zero_()
+    yield
+    lm.head.weight.data.copy_(kept)
+
+
+def test_captions_that_the_layout_has_no_words_for(tmp_path):
+    module = language_model(HashedEncoder(dim=6))
+    with pytest.raises(ValueError, match=r"knows frozen T5 encoders only, .* by 'hashed'"):
+        export_released_module(module, tmp_path / "x", average=None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_neither(tmp_path):
