@@ -14,8 +14,8 @@ from audiogen.text.pretrained import PretrainedEncoder, encodable, pad
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = (
-    *("clap-htsat-unfused", "clap-htsat-fused"),
-    *("larger_clap_general", "larger_clap_music", "larger_clap_music_and_speech"),
+    *("laion/clap-htsat-unfused", "laion/clap-htsat-fused", "laion/larger_clap_general"),
+    *("laion/larger_clap_music", "laion/larger_clap_music_and_speech"),
 )
 UNRELATED = ("a dog barks", "rain on a tin roof")
 COLLAPSED = 0.999  # cosine of unrelated captions above which an embedding says nothing

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
@@ -12,7 +13,8 @@ FILES = (
     *("config.json", "*.safetensors", "*.safetensors.index.json"),
     *("*token*", "*.model", "vocab.json", "merges.txt"),
 )
-TOKENIZERS = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json")
+SENTENCEPIECE = ("spiece.model", "tokenizer.model")  # another package reads these
 BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names large files by their sha256
 
 
@@ -65,7 +67,10 @@ def lacks(folder: Path) -> str | None:
     if not (folder / "config.json").is_file():
         return "it has no config.json"
     if not any((folder / name).is_file() for name in TOKENIZERS):
-        return "it has no tokenizer"
+        if not any((folder / name).is_file() for name in SENTENCEPIECE):
+            return "it has no tokenizer"
+        if find_spec("sentencepiece") is None:
+            return "its tokenizer is a spiece.model alone, which needs pip install sentencepiece"
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         found = any(any(folder.glob(pattern)) for pattern in WEIGHTS)
@@ -97,7 +102,7 @@ def unreadable(folder: Path, kind: str, reason: str) -> TextEncoderError:
     """Return the error of a folder that is not what it should be."""
     return TextEncoderError(
         f"no {kind} can be read from {folder}: {reason}. Expected what save_pretrained writes: "
-        f"config.json, model.safetensors, and tokenizer.json or spiece.model"
+        f"config.json, model.safetensors and tokenizer.json"
     )
 
 

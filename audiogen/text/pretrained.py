@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar, Self
@@ -47,7 +48,7 @@ class PretrainedEncoder(nn.Module):
     kind: ClassVar[str]  # in messages
     example: ClassVar[str]  # a hub id
     network_class: ClassVar[str]  # of transformers
-    known: ClassVar[Mapping[str, int]]  # width by the last part of a hub id
+    known: ClassVar[Mapping[str, int]]  # width by hub id
 
     def __init__(self, config: dict[str, Any], *, dim: int | None, lazy: bool) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class PretrainedEncoder(nn.Module):
         """Return the width as far as it is known without loading anything."""
         folder = Path(self.name).expanduser()
         if not folder.is_dir():
-            return self.known.get(self.name.rpartition("/")[2])
+            return self.known.get(self.name)
         try:
             return self._width(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, AttributeError):
@@ -153,22 +154,35 @@ class PretrainedEncoder(nn.Module):
         from safetensors import SafetensorError
 
         make = getattr(transformers, self.network_class).from_pretrained
-        said = transformers.logging.get_verbosity()
-        transformers.logging.set_verbosity_error()  # it lists tensors of halves that are not used
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            network, report = make(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+            with _quiet(transformers.logging):
+                tokenizer = transformers.AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True
+                )
+                network, report = make(
+                    folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                )
         except (*MISTAKES, SafetensorError) as error:
             raise unreadable(folder, self.kind, first_line(error)) from error
-        finally:
-            transformers.logging.set_verbosity(said)
         missing = sorted(report["missing_keys"])
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             raise unreadable(folder, self.kind, f"{len(missing)} tensors are missing: {shown}")
         return tokenizer, network
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers from listing tensors of halves that are not used, and from its bars."""
+    said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(said)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def encodable(text: str) -> str:

@@ -65,10 +65,10 @@ class StateFile:
         except (sqlite3.Error, OSError) as error:
             if _is_damage(error):
                 self._put_aside(error)
-            elif _code(error) != sqlite3.SQLITE_ERROR:  # no table yet: its maker writes, or died
+            elif _code(error) != sqlite3.SQLITE_ERROR and self.path.is_file():
                 self._readable = False
                 logger.warning("text states cannot be read from %s: %s", self.path, error)
-            return {}
+            return {}  # also where there is no table yet: who made the file writes, or died
         found = {row[0]: _decoded(*row) for row in rows}
         damaged = sum(states is None for states in found.values())
         if damaged:

@@ -16,13 +16,13 @@ __all__ = ["T5Encoder", "TextEncoderError"]
 logger = logging.getLogger(__name__)
 
 _SIZES = {"small": 512, "base": 768, "large": 1024}
-WIDTHS = {  # of the states, by the last part of a hub id; source: the papers' table of sizes
-    **{f"t5-{size}": width for size, width in {**_SIZES, "3b": 1024, "11b": 1024}.items()},
-    **{
-        f"{family}-{size}": width
-        for family in ("flan-t5", "t5-v1_1")
-        for size, width in {**_SIZES, "xl": 2048, "xxl": 4096}.items()
-    },
+_FIRST = {**_SIZES, "3b": 1024, "11b": 1024}
+_LATER = {**_SIZES, "xl": 2048, "xxl": 4096}
+WIDTHS = {  # of the states, by hub id; source: d_model of the published configurations
+    **{f"t5-{size}": width for size, width in _FIRST.items()},
+    **{f"google-t5/t5-{size}": width for size, width in _FIRST.items()},
+    **{f"google/flan-t5-{size}": width for size, width in _LATER.items()},
+    **{f"google/t5-v1_1-{size}": width for size, width in _LATER.items()},
 }
 
 
