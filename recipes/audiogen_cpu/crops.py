@@ -10,6 +10,7 @@ into consecutive rows.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audiogen.audio import read_audio, write_audio
-from audiogen.data.manifest import Clip, read_manifest, write_manifest
+from audiogen.data.manifest import Clip, manifest_hash, read_manifest, write_manifest
+from audiogen.files import replacing
 from audiogen.rng import derive_seed
 from recipes.command import Parser, exit_code
 
@@ -54,13 +56,18 @@ def crops(
 def write_crops(manifest: Path, *, seconds: float, count: int, seed: int) -> Path:
     """Write the crops and their manifest beside ``manifest``; return the path of theirs.
 
-    What a clip gives depends on (seed, id) alone.
+    What a clip gives depends on (seed, id) alone. Crops that were made so already stay.
 
     Raises:
         ValueError: if a number is not positive, or nothing but silence is left to train on.
     """
     if seconds <= 0 or count < 1:
         raise ValueError(f"expected seconds over 0 and a count from 1, got {seconds} and {count}")
+    out, record = manifest.with_name(f"{NAME}.jsonl"), manifest.parent / NAME / "made_with.json"
+    made_with = {"manifest": manifest_hash(manifest), "seconds": seconds, "count": count}
+    text = json.dumps(made_with | {"seed": seed, "speed": SPEED, "gain": GAIN}) + "\n"
+    if out.is_file() and record.is_file() and record.read_text(encoding="utf-8") == text:
+        return out
     clips: list[Clip] = []
     for clip in tqdm(list(read_manifest(manifest)), desc="crops", unit="clip", file=sys.stderr):
         if clip.split != "train":
@@ -79,7 +86,10 @@ def write_crops(manifest: Path, *, seconds: float, count: int, seed: int) -> Pat
             )
     if not any(clip.split == "train" for clip in clips):
         raise ValueError(f"{manifest}: its training clips are all silent, or there are none")
-    return write_manifest(manifest.with_name(f"{NAME}.jsonl"), clips)
+    write_manifest(out, clips)
+    with replacing(record) as path:
+        path.write_text(text, encoding="utf-8")
+    return out
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -47,7 +47,7 @@ def measure(run: Run, found: Mapping[str, Any], history: History) -> dict[str, f
     _, losses = history.series("val/loss")
     return {
         "clips": found["n"],
-        "no_caption_low": found["gains"][NONE]["low"],
+        "no_caption": found["gains"][NONE]["nats"],
         "shuffled_low": found["gains"][SHUFFLED]["low"],
         "below_uniform": math.log(found["codebook_size"]) - found["nats"][OWN],
         "overfit": losses[-1] - min(losses) if losses else None,

@@ -25,7 +25,7 @@ if [[ $codec && ! -f $codec/config.json ]]; then
 fi
 
 recipe=folder codec_steps=() lm_steps=() limit=(--limit 40) crops=40
-if [[ -d $data/meta ]]; then recipe=esc50; fi
+if [[ -f $data/meta/esc50.csv || -f $data/meta/esc10.csv ]]; then recipe=esc50; fi
 if [[ $smoke ]]; then
   crops=2 limit=(--limit 2)
   codec_steps=(logger=none trainer.max_steps=4 trainer.val_check_interval=2 trainer.log_every_n_steps=1 module.warmup_steps=1 module.kmeans_items=4)

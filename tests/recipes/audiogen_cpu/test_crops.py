@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,10 @@ def manifest(tmp_path):
     return write_manifest(tmp_path / "manifest.jsonl", clips)
 
 
+def sounds(folder):
+    return {path.name: path.read_bytes() for path in (folder / "crops").glob("*.flac")}
+
+
 def test_only_training_clips_are_cropped_and_everything_else_is_kept(manifest):
     out = write_crops(manifest, seconds=0.5, count=3, seed=1)
     before, after = list(read_manifest(manifest)), list(read_manifest(out))
@@ -72,16 +78,27 @@ def test_only_training_clips_are_cropped_and_everything_else_is_kept(manifest):
 
 def test_what_a_clip_gives_depends_on_seed_and_id_alone(manifest, tmp_path):
     out = write_crops(manifest, seconds=0.5, count=2, seed=1)
-    first = {p.name: p.read_bytes() for p in (tmp_path / "crops").iterdir()}
+    first = sounds(tmp_path)
     text = out.read_bytes()
     clips = list(read_manifest(manifest))
     write_manifest(manifest, [*clips[1:], clips[0]])
     write_crops(manifest, seconds=0.5, count=2, seed=1)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "crops").iterdir()} == first
+    assert sounds(tmp_path) == first
     write_manifest(manifest, clips)
     assert write_crops(manifest, seconds=0.5, count=2, seed=1).read_bytes() == text
     write_crops(manifest, seconds=0.5, count=2, seed=2)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "crops").iterdir()} != first
+    assert sounds(tmp_path) != first
+
+
+def test_crops_that_are_there_stay(manifest, tmp_path):
+    out = write_crops(manifest, seconds=0.5, count=2, seed=1)
+    for path in (out, *(tmp_path / "crops").iterdir()):
+        os.utime(path, (1, 1))
+    write_crops(manifest, seconds=0.5, count=2, seed=1)
+    assert {p.stat().st_mtime for p in (out, *(tmp_path / "crops").iterdir())} == {1}
+    out.unlink()  # as a kill would have left it
+    write_crops(manifest, seconds=0.5, count=2, seed=1)
+    assert len(list(read_manifest(out))) == 5
 
 
 def test_mistakes_are_one_line(manifest, capsys):

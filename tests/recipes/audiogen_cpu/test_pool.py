@@ -19,6 +19,8 @@ def test_command(tmp_path, capsys, write_run, make_judged):
     one, two = (write_run(tmp_path / p, found=make_judged(prefix=p)) for p in "ab")
     assert main([str(one), str(two)]) == 0
     assert "shuffled - caption: +0." in capsys.readouterr().out
+    useless = write_run(tmp_path / "c", found=make_judged(prefix="c", worth=0.0))
+    assert main([str(useless)]) == 1
     assert main([str(one), str(one)]) == 2
     assert "a0 was held out by a run before it as well" in capsys.readouterr().err
     assert main([str(tmp_path / "none")]) == 2
