@@ -32,11 +32,12 @@ def parameter_groups(parts: nn.Module, *, embedding_lr: float | None) -> Groups:
     kinds: dict[str, list[nn.Parameter]] = {"around": [], "embedding": [], "blocks": []}
     for name, parameter in learning:
         kinds[_kind(name)].append(parameter)
-    return [
+    groups: list[dict[str, Any]] = [
         {"params": kinds["around"]},
         {"params": kinds["embedding"], "lr": embedding_lr},
         {"params": kinds["blocks"]},
     ]
+    return groups
 
 
 def _kind(name: str) -> str:

@@ -4,8 +4,9 @@ Only memory and time show it. A checkpoint is the one file that a single process
 so it can be continued by any number of processes, in shares or not, and exported as it is.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +56,16 @@ class ShardedStrategy(ModelParallelStrategy):
         """Return whole moments on the first process, numbered as the optimizer numbers them."""
         state = optimizer.state_dict()
         return state | {"state": {i: _gathered(values) for i, values in state["state"].items()}}
+
+    def on_validation_start(self) -> None:
+        """Lend every process all weights: the batches of each may differ in number."""
+        assert self.lightning_module is not None
+        self._lent = ExitStack()
+        self._lent.enter_context(whole(self.lightning_module))
+
+    def on_validation_end(self) -> None:
+        """Take them back."""
+        self._lent.close()
 
     def load_checkpoint(
         self, checkpoint_path: Any, weights_only: bool | None = None
@@ -153,21 +164,24 @@ def reshard(module: nn.Module) -> None:
 
 @contextmanager
 def whole(module: nn.Module) -> Iterator[None]:
-    """Lend this process all weights, in the eager mode, so that it may generate by itself.
+    """Lend this process all weights, in the eager mode, to compute by itself, without gradients.
 
-    All processes have to come here; inside, each does what it likes.
+    All processes have to come here; inside, each does what it likes, as often as it likes.
     """
-    parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    parts = [p for p in module.modules() if isinstance(p, FSDPModule) and p._forward_hooks]
+    hooks = [(p, p._forward_pre_hooks, p._forward_hooks) for p in parts]
     for part in parts:
-        part.set_reshard_after_forward(False, recurse=False)
         part.unshard()
+        # They would put it in shares again, and remember what came after what for the backward
+        # pass, where all processes have to do the same.
+        part._forward_pre_hooks, part._forward_hooks = OrderedDict(), OrderedDict()
     try:
         with torch.compiler.set_stance("force_eager"):  # it reads one step at a time
             yield
     finally:
-        for part in parts:
+        for part, before, behind in hooks:
+            part._forward_pre_hooks, part._forward_hooks = before, behind
             part.reshard()
-            part.set_reshard_after_forward(not isinstance(part, Parts), recurse=False)
 
 
 def share(tensor: Tensor) -> Tensor:
