@@ -113,13 +113,14 @@ def loudness(waveform: Tensor, sample_rate: int, *, paper_exact: bool = False) -
             "mix down first"
         )
     # The filters are linear and powers of two exact: turned down, nothing is cut off.
-    scale = 1.0 if paper_exact else 2.0 ** (3 + math.frexp(waveform.abs().max().item())[1])
-    powers = _block_powers(_k_weighted(waveform / scale, sample_rate), sample_rate) * scale**2
-    heard = powers[_lufs(powers) > ABSOLUTE_GATE]
+    scaled, scale = (waveform, 1.0) if paper_exact else _within_full_scale(waveform)
+    powers = _block_powers(_k_weighted(scaled, sample_rate), sample_rate)
+    offset = 20 * math.log10(scale)
+    heard = powers[_lufs(powers) + offset > ABSOLUTE_GATE]
     if not heard.numel():
         return -math.inf
     heard = heard[_lufs(heard) > _lufs(heard.mean()) + RELATIVE_GATE]
-    return float(_lufs(heard.mean()))
+    return float(_lufs(heard.mean())) + offset
 
 
 def to_int16(waveform: Tensor, *, paper_exact: bool = False) -> Tensor:
@@ -150,6 +151,14 @@ def _checked(waveform: Tensor) -> Tensor:
     return torch.atleast_2d(waveform.float())
 
 
+def _within_full_scale(waveform: Tensor) -> tuple[Tensor, float]:
+    """The sound over a power of two, which loses nothing, and that power; its peak is about 0.1."""
+    exponent = 3 + math.frexp(waveform.abs().max().item())[1]
+    half = 2.0 ** (exponent // 2)  # in two steps: the whole may be beyond float32
+    rest = 2.0 ** (exponent - exponent // 2)
+    return waveform / half / rest, half * rest
+
+
 def _amplitude(headroom: float) -> float:
     return float(10 ** (-headroom / 20))
 
@@ -163,13 +172,15 @@ def _turned(waveform: Tensor, target: float, found: float, options: LevelOptions
 
 def _rms(waveform: Tensor) -> float:
     """Of the mean over channels; of the channels where it has lost the sound."""
-    mixed = waveform.mean(dim=0).square().mean().sqrt().item()
-    apart = waveform.square().mean().sqrt().item()
+    scaled, scale = _within_full_scale(waveform)
+    mixed = scaled.mean(dim=0).square().mean().sqrt().item() * scale
+    apart = scaled.square().mean().sqrt().item() * scale
     return mixed if mixed > CANCEL * apart else apart
 
 
 def _as_loud(waveform: Tensor, sample_rate: int, options: LevelOptions) -> Tensor:
-    if waveform.square().mean().sqrt() < QUIET:
+    scaled, scale = _within_full_scale(waveform)
+    if scaled.square().mean().sqrt().item() * scale < QUIET:
         return waveform
     found = loudness(waveform, sample_rate, paper_exact=options.get("paper_exact", False))
     if found == -math.inf:  # there is sound, but none that is heard, as below 20 Hz
