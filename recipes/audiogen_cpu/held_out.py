@@ -15,7 +15,7 @@ from audiogen.lm.model import TokenLM
 from audiogen.rng import derive_seed
 from audiogen.text import TextEncoder
 
-OWN, NONE, SHUFFLED = "caption", "no_caption", "shuffled"
+OWN, NONE, SHUFFLED = CONDITIONS = "caption", "no_caption", "shuffled"
 SHUFFLES = 5  # captions of others that a clip is given in turn
 BATCH = 16  # rows
 Floats = NDArray[np.float64]

@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from evaluation.interval import FEWEST_CLIPS
 from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED, Costs, Floats, measure, read_held_out
 from recipes.command import Parser, exit_code
 
-FORMAT = 1  # of the file; another one is measured again
+FORMAT = 2  # of the file; another one is measured again
 CONFIDENCE = 0.95
 TRAIN_ROWS = 100  # of the training split, which is there for comparison only
 
@@ -79,7 +78,12 @@ def record(costs: Costs) -> dict[str, Any]:
         "frames": {name: _means(costs.frames[name] - costs.frames[OWN]) for name in gains},
         "groups": [_group(costs, gains, name) for name in groups],
         "clips": [
-            asdict(clip) | {name: float(costs.of(name)[i]) for name in costs.codebooks}
+            {
+                "id": clip.id,
+                "group": clip.group,
+                "text": clip.caption,
+                "nats": {name: float(costs.of(name)[i]) for name in costs.codebooks},
+            }
             for i, clip in enumerate(costs.clips)
         ],
     }

@@ -9,16 +9,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED
+from recipes.audiogen_cpu.held_out import CONDITIONS, NONE, OWN, SHUFFLED
 from recipes.audiogen_cpu.judge import gain
 from recipes.command import Parser, exit_code
 from recipes.page.inputs import Run
 
 
-def pool(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
+def pool(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Return the gains of `recipes.audiogen_cpu.judge.gain` over the test clips of all runs.
 
     Raises:
@@ -29,12 +30,9 @@ def pool(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
         for clip in Run(folder=folder).json("judged/test.json", stage="judge")["clips"]:
             if clip["id"] in clips:
                 raise ValueError(f"{folder}: {clip['id']} was held out by a run before it as well")
-            clips[clip["id"]] = clip
-    own = np.array([clip[OWN] for clip in clips.values()])
-    return {
-        name: gain(np.array([clip[name] for clip in clips.values()]) - own)
-        for name in (NONE, SHUFFLED)
-    }
+            clips[clip["id"]] = clip["nats"]
+    values = {name: np.array([nats[name] for nats in clips.values()]) for name in CONDITIONS}
+    return {name: gain(values[name] - values[OWN]) for name in (NONE, SHUFFLED)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -98,6 +98,9 @@ def test_command_writes_once_and_again_for_other_inputs(folders, capsys):
     assert (found["n"], found["codebook_size"], found["seconds"]) == (9, 8, pytest.approx(0.9))
     assert [row["n"] for row in found["groups"]] == [3, 3, 3]
     assert found["sources"] == ["esc50"]
+    assert (found["clips"][1]["text"], found["clips"][1]["group"]) == ("Rain falls.", "rain")
+    means = np.mean([clip["nats"][OWN] for clip in found["clips"]])
+    assert means == pytest.approx(found["nats"][OWN])
     written = (folders / "judged/test.json").stat().st_mtime_ns
     assert main(words(folders)) == 0
     assert (folders / "judged/test.json").stat().st_mtime_ns == written

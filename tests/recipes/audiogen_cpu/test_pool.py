@@ -9,7 +9,7 @@ def test_clips_of_all_runs_count_alike(tmp_path, write_run, make_judged):
     found = [make_judged(prefix=p, worth=w) for p, w in (("a", 0.05), ("b", 0.2))]
     runs = [write_run(tmp_path / str(i), found=f) for i, f in enumerate(found)]
     clips = [clip for f in found for clip in f["clips"]]
-    differences = np.array([clip["no_caption"] - clip["caption"] for clip in clips])
+    differences = np.array([c["nats"]["no_caption"] - c["nats"]["caption"] for c in clips])
     pooled = pool(runs)
     assert pooled["no_caption"] == gain(differences)
     assert pooled["no_caption"]["n"] == 48
