@@ -40,7 +40,8 @@ def filter_probabilities(
     Returns:
         float32 [..., N], summing to 1.
     """
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    # Below that, logits could become infinite, and their softmax NaN; above, nothing changes.
+    probabilities = torch.softmax(logits.float() / max(temperature, 1e-30), dim=-1)
     if top_p > 0:
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(dim=-1) - ordered

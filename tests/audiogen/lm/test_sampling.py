@@ -26,6 +26,14 @@ def test_top_p_goes_before_top_k():
     torch.testing.assert_close(kept, torch.tensor([0.625, 0.375, 0.0]))
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-20, 1e-45])
+def test_nearly_no_temperature_is_nearly_greedy(temperature):
+    logits = torch.tensor([[-50.0, 80.0, 79.0, 0.0]])
+    for settings in ({}, {"top_k": 2}, {"top_p": 0.9}):
+        kept = filter_probabilities(logits, temperature=temperature, **settings)
+        torch.testing.assert_close(kept, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+
+
 def test_race_follows_the_distribution():
     """Pearson's chi-square of 20000 draws; 27.9 is exceeded once in 1000 times with 9 degrees."""
     weights = torch.arange(1, 11).float()
