@@ -93,6 +93,7 @@ def section(folder: Path, curve: Path | None = None) -> dict[str, Any]:
     verdicts = judge(history, reference)
     return about(history) | {
         "reference": reference,
+        "among_them": history.run in reference.runs,
         "verdicts": verdicts,
         "verdict": verdict_line(verdicts),
         "good": bool(verdicts) and verdicts[0].good,

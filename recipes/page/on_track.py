@@ -146,8 +146,7 @@ def judge(history: History, reference: Reference) -> list[Verdict]:
     """Say for every loss of a reference that a run logged where its curve lies, the main one
     first.
     """
-    names = sorted(reference.bands, key=lambda name: name != MAIN)
-    verdicts = (_judge(name, history, reference.bands[name]) for name in names)
+    verdicts = (_judge(name, history, band) for name, band in _in_order(reference))
     return [verdict for verdict in verdicts if verdict]
 
 
@@ -197,8 +196,12 @@ def differences(settings: Mapping[str, Any], reference: Reference) -> list[str]:
 
 def charts(history: History, reference: Reference) -> list[Chart]:
     """Draw every band of a reference, and the curve of a run over it."""
-    drawn = (_chart(name, history, band) for name, band in reference.bands.items())
+    drawn = (_chart(name, history, band) for name, band in _in_order(reference))
     return [found for found in drawn if found]
+
+
+def _in_order(reference: Reference) -> list[tuple[str, Band]]:
+    return sorted(reference.bands.items(), key=lambda item: item[0] != MAIN)
 
 
 def _chart(name: str, history: History, band: Band) -> Chart | None:

@@ -48,6 +48,9 @@ def test_bands_of_finished_runs_judge_another_one(curve, tmp_path, capsys):
     text = page.read_text(encoding="utf-8")
     assert "Tones &lt;b&gt;." in text
     assert "<svg" in text
+    assert "This run is one of them" not in text
+    assert main(["--run", str(tmp_path / "a"), "--curve", str(curve), "--out", str(page)]) == 0
+    assert "This run is one of them" in page.read_text(encoding="utf-8")
     bad = write_run(tmp_path / "bad", (3.0, 2.0, 2.0))
     training = next((bad / "train_lm").iterdir())
     assert main(["--run", str(training), "--curve", str(curve), "--out", str(page)]) == 1

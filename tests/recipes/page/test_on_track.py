@@ -129,8 +129,8 @@ def test_other_settings_are_named():
 
 def test_charts_show_the_band_and_the_run():
     drawn = charts(history([3.0, 2.0, 1.75]), REFERENCE)
-    assert [chart.title for chart in drawn] == ["train/loss", "val/loss"]
-    assert "above the band" in drawn[1].note
-    assert "no point of this run" in drawn[0].note
-    ET.fromstring(drawn[1].svg.replace("xlink:href", "href"))
-    assert drawn[1].svg.count("fill-opacity") + drawn[1].svg.count("opacity: 0.25") >= 1
+    assert [chart.title for chart in drawn] == ["val/loss", "train/loss"]
+    assert "above the band" in drawn[0].note
+    assert "no point of this run" in drawn[1].note
+    ET.fromstring(drawn[0].svg.replace("xlink:href", "href"))
+    assert drawn[0].svg.count("fill-opacity") + drawn[0].svg.count("opacity: 0.25") >= 1
