@@ -129,3 +129,23 @@ def build_plain_lm(config: dict[str, Any], *, text_dim: int = 32, seed: int = 0)
                 if "norm" in name and name.endswith("weight"):
                     parameter.add_(1)
     return lm.eval()
+
+
+@torch.no_grad()
+def plain_greedy(
+    lm: PlainLM, text: Tensor, *, delays: list[int], prompt: Tensor, frames: int, scale: float
+) -> Tensor:
+    """Most likely codes int64 [B, K, T], guided away from zero text; all is read at every step."""
+    special, steps = lm.c["card"], frames + max(delays) + 1
+    sequence = torch.full((len(text), len(delays), steps), special)
+    for k, delay in enumerate(delays):
+        sequence[:, k, 1 + delay : 1 + delay + prompt.shape[-1]] = prompt[:, k]
+    for step in range(1, steps):
+        seen = sequence[:, :, :step]
+        heard, silent = lm(seen, text)[:, :, -1], lm(seen, torch.zeros_like(text))[:, :, -1]
+        best = (silent + scale * (heard - silent)).argmax(-1)
+        for k, delay in enumerate(delays):
+            if prompt.shape[-1] <= step - 1 - delay < frames:
+                sequence[:, k, step] = best[:, k]
+    starts = [1 + delay for delay in delays]
+    return torch.stack([sequence[:, k, s : s + frames] for k, s in enumerate(starts)], dim=1)

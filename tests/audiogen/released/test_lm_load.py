@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from audiogen.lm.generate import generate_codes
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_on_meta
 from audiogen.model_folder.layout import CheckpointError
@@ -16,7 +17,7 @@ from audiogen.released import load_language_model, load_released
 from audiogen.released.lm_load import build_lm, read_lm_file
 from audiogen.released.lm_names import published_places
 
-from .plain_lm import build_plain_lm
+from .plain_lm import build_plain_lm, plain_greedy
 from .published_lm import lm_config, write_lm
 
 BIASES = {f"transformer_lm__bias_{part}": True for part in ("ff", "attn", "proj")}
@@ -71,6 +72,40 @@ def test_logits_are_those_of_the_plain_model(tmp_path, case):
         torch.testing.assert_close(text, plain.project(states, mask), rtol=1e-4, atol=1e-5)
         found, expected = lm(sequence, text), plain(sequence, text)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_greedy_codes_are_those_of_the_plain_model(tmp_path, seed):
+    draw = random.Random(seed)
+    changes = random_case(seed + 50)
+    count = changes["transformer_lm__n_q"]
+    delays = [draw.randint(0, 4) for _ in range(count)]
+    config = lm_config(
+        **changes, codebooks_pattern={"modeling": "delay", "delay": {"delays": delays}}
+    )
+    plain = build_plain_lm(config, seed=seed)
+    lm = load_language_model(write_lm(tmp_path, config, plain.state_dict()))
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.tensor([[True] * 3, [True, False, False]])
+    text = plain.project(torch.randn(2, 3, 32, generator=generator), mask).detach()
+    given = draw.choice([0, 2, 5])
+    card = changes["transformer_lm__card"]
+    call = {
+        "prompt": torch.randint(card, (2, count, given), generator=generator),
+        "frames": given + draw.randint(1, 7),
+        "scale": draw.choice([1.0, 3.0]),
+    }
+    expected = plain_greedy(plain, text, delays=delays, **call)
+    found = generate_codes(
+        lm,
+        text,
+        None,
+        num_frames=call["frames"],
+        generators=None,
+        guidance_scale=call["scale"],
+        prompt=call["prompt"],
+    )
+    assert torch.equal(found, expected)
 
 
 def test_the_extra_level_of_torchs_attention(tmp_path):
