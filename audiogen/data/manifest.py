@@ -42,7 +42,9 @@ class Clip:
     source: str  # the data set it came from
     licence: str
     split: str  # "train", "valid" or "test"
-    labels: Mapping[str, str] = field(default_factory=dict)  # for probes; never shown to models
+    labels: Mapping[str, str] = field(
+        default_factory=dict
+    )  # for probes; shown to models by name only
     extra: Mapping[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
 
     def __post_init__(self) -> None:

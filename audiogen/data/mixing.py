@@ -72,7 +72,7 @@ class Mixing:
 
         Args:
             batch: "waveform" float [B, C, T], zero behind "num_samples" int64 [B]; "captions", B
-                strings or None; other tensors and lists of B go along with the first sound.
+                strings, mappings or None; whatever else has B entries follows the first sound.
             generator: on the CPU; see `mixing_generator`.
 
         Returns:

@@ -1,8 +1,12 @@
 """The arithmetic of overlaying two sounds; `audiogen.data.mixing` says which, when and how much."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from audiogen.data.captions import DESCRIPTION, Caption
 
 BEFORE = -25.0  # dB RMS of both sounds before they are mixed in the reference
 CEILING = 0.99  # a peak above it is turned down to it
@@ -79,13 +83,24 @@ def is_clipped(waveform: Tensor) -> Tensor:
     return (waveform.abs() > CEILING).any(dim=1)
 
 
-def join_captions(first: str | None, second: str | None) -> str | None:
-    """Describe two sounds at once.
+def join_captions(first: Caption, second: Caption) -> Caption:
+    """Describe two sounds at once, by attribute if one of the captions has attributes.
 
     >>> join_captions("dog bark", "rain"), join_captions("rain", "rain"), join_captions(None, "x")
     ('dog bark rain', 'rain', 'x')
     """
-    said = dict.fromkeys(caption for caption in (first, second) if caption is not None)
+    if isinstance(first, Mapping) or isinstance(second, Mapping):
+        rows = [
+            caption if isinstance(caption, Mapping) else {DESCRIPTION: caption}
+            for caption in (first, second)
+        ]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: _joined(*(row.get(name) for row in rows)) for name in names}
+    return _joined(first, second)
+
+
+def _joined(*texts: str | None) -> str | None:
+    said = dict.fromkeys(text for text in texts if text)
     return " ".join(said) if said else None
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
 from audiogen.audio import SILENCE, AudioError
-from audiogen.data.captions import pick_caption
+from audiogen.data.captions import Caption, as_said, pick_caption, require_labels
 from audiogen.data.mixing import Mixing, mixing_generator
 from audiogen.data.sampler import nth_of_pass
 from audiogen.data.segments import Segment, cut, read_segment
@@ -43,11 +43,13 @@ class SoundDataset(Dataset[dict[str, Any]]):
             `TokenDataset` of their codes has: training is then the same.
         min_segment_ratio: of random crops, see `WaveformDataset`.
         lower_case: captions in lower case, as the published models were trained, but not used.
+        attributes: attribute that the text encoder reads -> label of the clips that it is; captions
+            then are mappings of these and "description". None gives plain captions.
         fixed: for validation: segments in order, each with its first caption.
         max_unreadable: share of the clips that may turn out unreadable to one process; at least one
             may, unless it is 0.
 
-    Items are ``{"waveform": float32 [C, T], "num_samples": int, "caption": str | None,
+    Items are ``{"waveform": float32 [C, T], "num_samples": int, "caption": Caption,
     "index": int, "replaced": int, "fixed": bool}``; the waveform is 0 behind ``num_samples``, and
     ``replaced`` are the clips that were tried before.
 
@@ -68,6 +70,7 @@ class SoundDataset(Dataset[dict[str, Any]]):
         sample_by: Literal["clip", "duration", "segment"] = "clip",
         min_segment_ratio: float = 1.0,
         lower_case: bool = False,
+        attributes: Mapping[str, str] | None = None,
         fixed: bool = False,
         max_unreadable: float = 0.01,
     ) -> None:
@@ -98,6 +101,8 @@ class SoundDataset(Dataset[dict[str, Any]]):
         self.num_samples = num_samples or len(self.segments or clips)
         self.seed = seed
         self.lower_case = lower_case
+        self.attributes = dict(attributes or {})
+        require_labels([clip.labels for clip in clips], self.attributes)
         self.fixed = fixed
         self.num_clips = len(clips)
         self.most_unreadable = max(1.0, max_unreadable * len(clips)) if max_unreadable else 0.0
@@ -189,9 +194,10 @@ class SoundDataset(Dataset[dict[str, Any]]):
             where = f"{segment.clip.path}: silent from {segment.start:.2f} s on"
             log.warning("%s, %s (%d so far)", where, what, count)
 
-    def _caption(self, segment: Segment, index: int) -> str | None:
-        caption = pick_caption(segment.clip.captions, seed=self.seed, item=index, first=self.fixed)
-        return caption.lower() if caption is not None and self.lower_case else caption
+    def _caption(self, segment: Segment, index: int) -> Caption:
+        clip = segment.clip
+        caption = pick_caption(clip.captions, seed=self.seed, item=index, first=self.fixed)
+        return as_said(caption, clip.labels, attributes=self.attributes, lower_case=self.lower_case)
 
 
 def _is_worth_saying(count: int) -> bool:
@@ -213,7 +219,7 @@ def collate_sounds(
         seed: of the mixing, which is a function of it and the first item's number.
 
     Returns:
-        waveform float32 [B, C, T]; num_samples int64 [B]; captions list[str | None]; index and
+        waveform float32 [B, C, T]; num_samples int64 [B]; captions list[Caption]; index and
         replaced int64 [B].
     """
     batch: dict[str, Any] = {

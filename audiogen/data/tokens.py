@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiogen.data.captions import pick_caption
+from audiogen.data.captions import as_said, pick_caption, require_labels
 from audiogen.data.sampler import nth_of_pass
 from audiogen.data.shards import (
     AGAIN,
@@ -45,11 +45,13 @@ class TokenDataset(Dataset[dict[str, Any]]):
             (Codes at the edges of a crop are not quite those of the cropped sound, as the codec
             looks around itself.)
         lower_case: captions in lower case, as the published models were trained, but not used.
+        attributes: attribute that the text encoder reads -> label of the clips that it is; captions
+            then are mappings of these and "description". None gives plain captions.
         fixed: for validation: segments in order, each from its start and with its first caption.
 
     ``header`` says what the items are: its "segment_frames" is that of the crops.
 
-    Items are ``{"codes": int64 [K, T], "frames": int, "caption": str | None, "index": int}``;
+    Items are ``{"codes": int64 [K, T], "frames": int, "caption": Caption, "index": int}``;
     codes behind ``frames`` are 0.
 
     Raises:
@@ -68,6 +70,7 @@ class TokenDataset(Dataset[dict[str, Any]]):
         num_samples: int | None = None,
         crop_frames: int | None = None,
         lower_case: bool = False,
+        attributes: Mapping[str, str] | None = None,
         fixed: bool = False,
     ) -> None:
         self.folder = Path(folder)
@@ -80,7 +83,7 @@ class TokenDataset(Dataset[dict[str, Any]]):
         items = list(read_items(self.folder, self.header["num_shards"]))
         self._num_rows = Counter(shard for shard, _, _ in items)
         self.rows = [
-            (shard, row, item["frames"], item["captions"])
+            (shard, row, item["frames"], item["captions"], item.get("labels") or {})
             for shard, row, item in items
             if item["split"] == split
         ]
@@ -94,6 +97,8 @@ class TokenDataset(Dataset[dict[str, Any]]):
         self.num_samples = num_samples or len(self.rows)
         self.seed = seed
         self.lower_case = lower_case
+        self.attributes = dict(attributes or {})
+        require_labels([labels for *_, labels in self.rows], self.attributes)
         self.fixed = fixed
         self._shards: dict[int, np.ndarray] = {}
         for shard in range(self.header["num_shards"]):  # hours into training is late to find out
@@ -105,7 +110,7 @@ class TokenDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         count = len(self.rows)
         chosen = index % count if self.fixed else nth_of_pass(index, count=count, seed=self.seed)
-        shard, row, frames, captions = self.rows[chosen]
+        shard, row, frames, captions, labels = self.rows[chosen]
         codes = self._shard(shard)[row, : self.num_codebooks].astype(np.int64)
         size = self.header["codebook_size"]
         if codes.max() >= size or frames > codes.shape[1]:
@@ -119,7 +124,9 @@ class TokenDataset(Dataset[dict[str, Any]]):
         return {
             "codes": torch.from_numpy(codes[:, begin : begin + self.num_frames]),
             "frames": min(frames - begin, self.num_frames),
-            "caption": caption.lower() if caption is not None and self.lower_case else caption,
+            "caption": as_said(
+                caption, labels, attributes=self.attributes, lower_case=self.lower_case
+            ),
             "index": index,
         }
 
@@ -149,7 +156,7 @@ def collate_tokens(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         codes int64 [B, K, T]; code_mask bool [B, K, T], false behind the end of a sound; captions
-        list[str | None]; index int64 [B].
+        list[Caption]; index int64 [B].
     """
     codes: Tensor = torch.stack([item["codes"] for item in items])
     frames = torch.tensor([item["frames"] for item in items])

@@ -63,6 +63,16 @@ def test_captions_match_golden():
     assert join_captions("x", "x") == "x"
     assert join_captions(None, None) is None
     assert join_captions("x", None) == "x"
+    assert join_captions("", "x") == "x"
+
+
+def test_attributes_are_joined_one_by_one():
+    one = {"description": "a dog", "kind": "animal", "place": None}
+    two = {"description": "rain", "kind": "animal"}
+    joined = {"description": "a dog rain", "kind": "animal", "place": None}
+    assert join_captions(one, two) == joined
+    assert join_captions(one, None) == one
+    assert join_captions("rain", one)["description"] == "rain a dog"
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 3.3])

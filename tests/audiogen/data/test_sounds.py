@@ -185,6 +185,16 @@ def test_lower_case_on_request(manifest):
     assert lowered[2]["caption"] is None
 
 
+def test_labels_become_attributes_as_in_a_folder_of_codes(tmp_path):
+    manifest = write_clips(tmp_path, labels={"class": "Dog"})
+    data = SoundDataset(manifest, **SETTINGS, fixed=True, attributes={"kind": "class"})
+    assert data[0]["caption"] == {"description": "A Dog", "kind": "Dog"}
+    data.fixed = False  # fixed sounds are not mixed
+    batch = collate_sounds([data[2], data[6]], mixing=Mixing(probability=1.0))
+    assert batch["captions"][0].keys() == {"description", "kind"}
+    assert batch["captions"][0]["kind"] == "Dog"
+
+
 def test_sampling_by_duration_is_that_of_waveforms(manifest):
     data = SoundDataset(manifest, **SETTINGS, sample_by="duration")
     chosen = [data._choose(i, 0).id for i in range(3000)]

@@ -121,9 +121,23 @@ def test_refuses_crops_that_are_longer_than_segments(folder, frames):
 
 def test_lower_case_on_request(folder):
     data = TokenDataset(folder, split="train", seed=0, fixed=True, lower_case=True)
-    data.rows[0] = (*data.rows[0][:3], ["A Dog"])
+    data.rows[0] = (*data.rows[0][:3], ["A Dog"], {})
     assert data[0]["caption"] == "a dog"
     assert data[1]["caption"] is None
+
+
+def test_labels_become_attributes_on_request(tmp_path):
+    """As a data set of whose items one has no label."""
+    path = write_folder(tmp_path) / "items-00000.jsonl"
+    labelled = b'{"labels": {"class": "dog"}, "id": "0"'
+    rewrite(path, lambda b: b.replace(b'{"id": "0"', labelled))
+    data = TokenDataset(tmp_path, split="train", seed=0, fixed=True, attributes={"kind": "class"})
+    assert data[0]["caption"] == {"description": "one", "kind": "dog"}
+    assert data[1]["caption"] == {"description": None, "kind": None}
+    with pytest.raises(ValueError, match=r"label 'clas', which no clip has .* choose from class"):
+        TokenDataset(tmp_path, split="train", seed=0, attributes={"kind": "clas"})
+    with pytest.raises(ValueError, match=r"'description', which .* is the caption"):
+        TokenDataset(tmp_path, split="train", seed=0, attributes={"description": "class"})
 
 
 def test_collate(folder):
