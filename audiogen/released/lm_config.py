@@ -4,8 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audiogen.released.keys import integer, number, switch, text
-from audiogen.released.lm_keys import ONLY, PATTERNS, T5, TRANSFORMER, UNHEEDED, UNSAID, optional
+from audiogen.released.keys import Read, integer, number, switch, text
+from audiogen.released.lm_keys import (
+    ONLY,
+    PATTERNS,
+    T5,
+    TRANSFORMER,
+    UNHEEDED,
+    UNSAID,
+    optional,
+    positive,
+)
 from audiogen.released.tables import (
     read_mapping,
     read_some,
@@ -34,11 +43,6 @@ class LMConfig:
     codec_hash: str | None  # of the codec it goes with, where `export_released` noted it
     card: Mapping[str, Any]  # what `export_released` noted of the model card
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """All that decides what is computed, as JSON-able values."""
-        return {"lm": dict(self.keywords), "text": {"_type": "t5", **self.text}}
-
 
 def read_lm_config(cfg: XpCfg) -> LMConfig:
     """Read the configuration of a published language model.
@@ -53,13 +57,15 @@ def read_lm_config(cfg: XpCfg) -> LMConfig:
         _expect(cfg, "interleave_stereo_codebooks.use", False)
     keywords = _read_transformer(cfg)
     keywords |= _read_pattern(cfg, keywords["num_codebooks"])
-    duration = _read(cfg, "dataset.segment_duration", number)
-    if not duration > 0:
-        raise cfg.error(f"has dataset.segment_duration {duration!r} instead of seconds")
+    noted = _noted(cfg, f"{OURS}.lm")
+    # What has a published name is read under it, where it is checked.
+    refuse_unknown(
+        cfg, f"{OURS}.lm", noted, noted.keys() - {name for name, _ in TRANSFORMER.values()}
+    )
     return LMConfig(
-        keywords=keywords | _noted(cfg, f"{OURS}.lm"),
+        keywords=keywords | noted,
         text={"name": _read_t5(cfg), **_noted(cfg, f"{OURS}.text")},
-        max_duration=float(duration),
+        max_duration=float(_read(cfg, "dataset.segment_duration", positive)),
         sample_rate=_read(cfg, "sample_rate", integer),
         channels=_read(cfg, "channels", integer),
         codec_codebooks=_optional(cfg, "compression_model_n_q", integer),
@@ -151,9 +157,9 @@ def _noted(cfg: XpCfg, path: str) -> dict[str, Any]:
     return read_mapping(cfg, path) if cfg.has(path) else {}
 
 
-def _read(cfg: XpCfg, path: str, read: Any) -> Any:
+def _read(cfg: XpCfg, path: str, read: Read) -> Any:
     return read_value(cfg, path, cfg.get(path), read)
 
 
-def _optional(cfg: XpCfg, path: str, read: Any) -> Any:
+def _optional(cfg: XpCfg, path: str, read: Read) -> Any:
     return _read(cfg, path, optional(read)) if cfg.has(path) else None

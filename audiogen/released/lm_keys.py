@@ -7,6 +7,7 @@ from audiogen.released.keys import Read, integer, integers, number, switch, text
 from audiogen.released.tables import Table
 
 MOST = 1024  # layers or codebooks; more take minutes to build, and nobody has them
+LONGEST = 100_000  # steps that a pattern may wait, half an hour of sound
 
 
 def mlp_activation(value: Any) -> str:
@@ -23,6 +24,25 @@ def few(value: Any) -> int:
     return integer(value)
 
 
+def positive(value: Any) -> float:
+    """Take a number above zero."""
+    if not number(value) > 0:
+        raise TypeError("a number above 0")
+    return number(value)
+
+
+def steps(value: Any) -> int:
+    """Take a count of steps of a pattern."""
+    if not 0 <= integer(value) <= LONGEST:
+        raise TypeError(f"a whole number from 0 to {LONGEST}")
+    return integer(value)
+
+
+def all_steps(value: Any) -> list[int]:
+    """Take a list of counts of steps."""
+    return [steps(item) for item in integers(value)]
+
+
 def optional(read: Read) -> Read:
     """Let null be None."""
     return lambda value: None if value is None else read(value)
@@ -34,7 +54,7 @@ TRANSFORMER: Table = {
     "num_layers": ("num_layers", few),
     "n_q": ("num_codebooks", few),
     "card": ("codebook_size", integer),
-    "hidden_scale": ("hidden_scale", number),
+    "hidden_scale": ("hidden_scale", positive),
     "dropout": ("dropout", number),
     "activation": ("activation", mlp_activation),
     "norm_first": ("norm_first", switch),
@@ -42,7 +62,7 @@ TRANSFORMER: Table = {
     "bias_attn": ("bias_attn", switch),
     "bias_proj": ("bias_proj", switch),
     "layer_scale": ("layer_scale", optional(number)),
-    "max_period": ("max_period", number),
+    "max_period": ("max_period", positive),
     "positional_scale": ("position_scale", number),
 }
 # What files may leave out, and what it is then.
@@ -79,22 +99,22 @@ PATTERNS: dict[str, tuple[str, Table]] = {
     "delay": (
         "delay",
         {
-            "delays": ("delays", optional(integers)),
-            "flatten_first": ("flatten_first", integer),
-            "empty_initial": ("empty_initial", integer),
+            "delays": ("delays", optional(all_steps)),
+            "flatten_first": ("flatten_first", steps),
+            "empty_initial": ("empty_initial", steps),
         },
     ),
-    "parallel": ("parallel", {"empty_initial": ("empty_initial", integer)}),
+    "parallel": ("parallel", {"empty_initial": ("empty_initial", steps)}),
     "unroll": (
         "unroll",
         {
-            "flattening": ("flattening", optional(integers)),
-            "delays": ("delays", optional(integers)),
+            "flattening": ("flattening", optional(all_steps)),
+            "delays": ("delays", optional(all_steps)),
         },
     ),
-    "coarse_first": ("coarse_first", {"delays": ("delays", optional(integers))}),
-    "musiclm": ("musiclm", {"group_by": ("group_by", integer)}),
-    "music_lm": ("musiclm", {"group_by": ("group_by", integer)}),  # as the section is called
+    "coarse_first": ("coarse_first", {"delays": ("delays", optional(all_steps))}),
+    "musiclm": ("musiclm", {"group_by": ("group_by", few)}),
+    "music_lm": ("musiclm", {"group_by": ("group_by", few)}),  # as the section is called
 }
 T5: Table = {
     "name": ("name", text),

@@ -104,6 +104,7 @@ def load_fitting_codec(file: LMFile, source: str | Path | None) -> Codec:
         raise FileNotFoundError(
             f"{file.path} has no {CODEC_FILE} beside it, and without its codec a language model "
             "makes no sound: copy that file there, or name it by codec="
+            " (audiogen.released.load_language_model reads the language model alone)"
         )
     codec = load_released_codec(place)
     wanted, keywords = file.config, file.config.keywords

@@ -147,6 +147,11 @@ def test_what_has_no_part_in_what_is_computed_is_passed_over():
         ("transformer_lm.bias_ff", "yes"),
         ("codebooks_pattern.modeling", "spiral"),
         ("codebooks_pattern.delay.delays", "0123"),
+        ("codebooks_pattern.delay.delays", [0, 1, -2]),
+        ("codebooks_pattern.delay.delays", [0, 1, 10**9]),
+        ("codebooks_pattern.delay.flatten_first", 10**9),
+        ("transformer_lm.max_period", 0),
+        ("transformer_lm.hidden_scale", -1),
         ("interleave_stereo_codebooks.use", True),
         ("conditioners.description.model", "clap"),
         ("conditioners.description.t5.finetune", True),
@@ -192,6 +197,15 @@ def test_a_key_that_is_not_known_is_named(path):
 def test_a_key_that_is_missing_is_named(path):
     with pytest.raises(CheckpointError, match=f"its xp.cfg lacks {path}"):
         read_changed(**{path.replace(".", "__"): KeyError})
+
+
+def test_what_we_note_besides_cannot_take_the_place_of_what_is_checked():
+    found = read_changed(audiogen={"lm": {"init": "reference"}, "codec_hash": "12"})
+    assert (found.keywords["init"], found.codec_hash) == ("reference", "12")
+    with pytest.raises(CheckpointError, match=r"not known here: audiogen\.lm\.num_layers"):
+        read_changed(audiogen={"lm": {"num_layers": 10**12}})
+    with pytest.raises(CheckpointError, match=r"has audiogen\.lm 5 instead of a mapping"):
+        read_changed(audiogen={"lm": 5})
 
 
 def test_another_conditioner():
