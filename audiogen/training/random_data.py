@@ -40,7 +40,8 @@ class RandomTokens(Dataset):
     """Codes that follow from their caption, so that reading it pays.
 
     Items are {"codes": int64 [K, T], "frames": int, "caption": str, "index": int}: with four
-    captions in turn, the codes of a caption stay inside its own quarter of the codebooks.
+    captions in turn, the codes of a caption stay inside its own quarter of the codebooks. With
+    ``shortest``, items have so many frames and more, in no order.
     """
 
     captions = ("rain on a roof", "a dog barks", "a bell rings", "wind in the trees")
@@ -55,6 +56,7 @@ class RandomTokens(Dataset):
         seed: int,
         frame_rate: float = 50.0,
         codec_hash: str = "0" * 64,
+        shortest: int | None = None,
     ) -> None:
         if codebook_size < len(self.captions):
             raise ValueError(
@@ -64,6 +66,7 @@ class RandomTokens(Dataset):
         self.shape = (num_codebooks, num_frames)
         self.codebook_size = codebook_size
         self.seed = seed
+        self.shortest = num_frames if shortest is None else shortest
         self.header = {
             "codec_hash": codec_hash,
             "segment_frames": num_frames,
@@ -78,9 +81,10 @@ class RandomTokens(Dataset):
         kind = index % len(self.captions)
         width = self.codebook_size // len(self.captions)
         codes = kind * width + torch.randint(width, self.shape, generator=generator)
+        longer = torch.randint(1 + self.shape[1] - self.shortest, (), generator=generator)
         return {
             "codes": codes,
-            "frames": self.shape[1],
+            "frames": self.shortest + int(longer),
             "caption": self.captions[kind],
             "index": index,
         }

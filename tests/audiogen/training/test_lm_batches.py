@@ -19,6 +19,7 @@ from audiogen.training.lm_batches import FrozenCodec, encode_sounds
 from audiogen.training.lm_checks import check_codes, check_length
 from audiogen.training.lm_module import LMModule
 
+from .conftest import CLOCK
 from .test_lm_module import fit
 
 RATE, SECONDS = 1600, 0.25
@@ -74,7 +75,7 @@ def data_of(sounds, kind, *, batch_size=3, collate=None):
     return DataModule(train=train, valid=valid, batch_size=batch_size, collate=collate)
 
 
-def make(sounds, *, lm=None, **changes):
+def make(sounds, *, lm=None, text=None, **changes):
     torch.manual_seed(0)
     sizes = {"num_codebooks": 3, "codebook_size": 16, "text_dim": 8, "delays": [0, 1, 2]}
     lm = TokenLM(**sizes | {"dim": 16, "num_layers": 1, "num_heads": 2} | (lm or {}))
@@ -84,14 +85,13 @@ def make(sounds, *, lm=None, **changes):
         "seed": 1,
         "codec_folder": str(sounds / "codec"),
     }
-    text = HashedEncoder(dim=8, num_buckets=32, max_words=6)
+    text = text or HashedEncoder(dim=8, num_buckets=32, max_words=6)
     return LMModule(lm, text=text, **keywords | changes)
 
 
 def rows_of(trainer):
-    clock = ("speed/", "train/frames_per", "train/sound_seconds", "train/mfu")
     rows = trainer.loggers[0]._rows
-    return [{k: v for k, v in row.items() if not k.startswith(clock)} for row in rows]
+    return [{k: v for k, v in row.items() if not k.startswith(CLOCK)} for row in rows]
 
 
 def test_sounds_give_the_losses_of_their_codes(sounds, tmp_path):

@@ -10,6 +10,7 @@ from audiogen.codec.model import Codec
 from audiogen.data.tokens import TokenError, collate_tokens
 from audiogen.lm.model import TokenLM
 from audiogen.text.hashed import HashedEncoder
+from audiogen.training.checkpoints import Checkpointer
 from audiogen.training.data import DataModule
 from audiogen.training.history import HistoryLogger
 from audiogen.training.lm_module import LMModule, other_captions
@@ -52,15 +53,15 @@ def make_data(codec_hash="0" * 64, batch_size=8):
     )
 
 
-def fit(module, folder, *, steps=3, data=None, **options):
+def fit(module, folder, *, steps=3, data=None, path=None, validate=None, **options):
     trainer = Trainer(
         accelerator="cpu",
         max_steps=steps,
         max_epochs=-1,
         logger=[HistoryLogger(folder)],
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(c, Checkpointer) for c in options.get("callbacks", ())),
         log_every_n_steps=1,
-        val_check_interval=steps,
+        val_check_interval=validate or steps,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -68,7 +69,7 @@ def fit(module, folder, *, steps=3, data=None, **options):
         enable_model_summary=False,
         **options,
     )
-    trainer.fit(module, datamodule=data or make_data())
+    trainer.fit(module, datamodule=data or make_data(), ckpt_path=path, weights_only=True)
     return trainer
 
 

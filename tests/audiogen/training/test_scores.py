@@ -1,0 +1,149 @@
+"""Scores of generated sounds while training: their names, what is missing, what they disturb."""
+
+import json
+import logging
+import random
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+
+from audiogen.training.scores import Scores, named
+from audiogen.training.streams import streams_kept
+from evaluation.protocol import FOLDER
+from evaluation.suite import computable
+
+from .test_lm_batches import data_of, make, rows_of, sounds
+from .test_lm_module import fit
+
+__all__ = ["sounds"]  # a fixture
+STAND_INS = {"val/frechet_logmel_standin", "val/level_difference_db"}
+
+
+@pytest.fixture
+def card(tmp_path):
+    """A protocol for sounds of a quarter of a second."""
+    text = (FOLDER / "demo.yaml").read_text().replace("patch: 1.0", "patch: 0.1")
+    path = tmp_path / "card.yaml"
+    path.write_text(text.replace("hop: 0.5", "hop: 0.05").replace("resamples: 400", "resamples: 5"))
+    return str(path)
+
+
+def train(sounds, folder, *, kind="codes", scores=None, root=None, **changes):
+    module = make(sounds, lm={"dropout": 0.3}, **changes)
+    callbacks = [] if scores is None else [scores]
+    data = data_of(sounds, kind)
+    options = {"callbacks": callbacks, "default_root_dir": root, "validate": 2}
+    return fit(module, folder, steps=4, data=data, **options)
+
+
+@pytest.mark.parametrize("kind", ["codes", "sounds"])
+def test_scores_are_in_the_history_by_their_own_names(sounds, tmp_path, card, kind):
+    scores = Scores(every=4, count=3, protocol=card)
+    trainer = train(sounds, tmp_path / "run", kind=kind, scores=scores, root=tmp_path)
+    row = rows_of(trainer)[-1]
+    assert row.keys() >= STAND_INS
+    assert "val/fad" not in row
+    report = json.loads((tmp_path / "scores" / "step-000000004.json").read_text())
+    assert report["protocol"]["name"] == "demo"
+    assert [item["captions"] for item in report["items"]] == [
+        ["rain on a roof"],
+        ["a dog barks"],
+        ["wind"],
+    ]
+    level = float(row["val/level_difference_db"])
+    assert report["scores"]["level_difference_db"]["value"] == pytest.approx(level)
+
+
+def test_training_is_the_same_with_them_and_without(sounds, tmp_path, card, monkeypatch):
+    """Dropout draws from the global stream; a library that draws from it, too, changes nothing."""
+    import audiogen.training.scores as module
+
+    evaluate = module.evaluate
+
+    def drawing(*arguments, **keywords):
+        random.random(), np.random.rand(), torch.rand(3)  # noqa: NPY002
+        return evaluate(*arguments, **keywords)
+
+    monkeypatch.setattr(module, "evaluate", drawing)
+    rows = []
+    for scores in (None, Scores(every=2, count=2, protocol=card)):
+        trainer = train(sounds, tmp_path / str(scores is None), scores=scores, root=tmp_path)
+        rows.append(rows_of(trainer))
+    assert [bool(STAND_INS & row.keys()) for row in rows[1]] == [False, True, False, True]
+    assert [{k: v for k, v in row.items() if k not in STAND_INS} for row in rows[1]] == rows[0]
+
+
+def test_streams_are_given_back_even_after_an_error():
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(()).item()  # noqa: NPY002
+
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    expected = draws()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    with suppress(RuntimeError), streams_kept():
+        draws()
+        raise RuntimeError
+    assert draws() == expected
+
+
+def test_what_cannot_be_computed_is_named_once_with_its_reason(sounds, tmp_path, caplog):
+    scores = Scores(every=1, count=2, protocol="audiocraft", weights=str(tmp_path))
+    assert set(scores.metrics) == {"frechet_logmel_standin", "level_difference_db"}
+    scores.metrics = []  # nothing is left to generate for
+    with caplog.at_level(logging.INFO):
+        trainer = train(sounds, tmp_path / "run", scores=scores)
+    said = [r.message for r in caplog.records if "validation goes without" in r.message]
+    assert [line.split(":")[0].split()[-1] for line in said] == [
+        "fad_vggish",
+        "kld_passt",
+        "clap_score",
+    ]
+    assert all("weights missing" in line for line in said)
+    assert not STAND_INS & rows_of(trainer)[-1].keys()
+
+
+def test_without_a_codec_there_are_none(sounds, tmp_path, caplog, card):
+    scores = Scores(every=1, count=2, protocol=card)
+    with caplog.at_level(logging.INFO):
+        trainer = train(sounds, tmp_path / "run", scores=scores, codec_folder=None)
+    assert "validation goes without scores: codec_folder was not given" in caplog.text
+    assert not STAND_INS & rows_of(trainer)[-1].keys()
+
+
+def test_sounds_that_cannot_be_scored_do_not_stop_a_training(sounds, tmp_path, caplog, card):
+    scores = Scores(every=1, count=2, protocol=card)
+    scores.protocol = "no such card"
+    trainer = train(sounds, tmp_path / "run", scores=scores)
+    assert "no scores after update 4: no protocol 'no such card'" in caplog.text
+    assert "val/loss" in rows_of(trainer)[-1]
+
+
+def test_networks_have_short_names_and_stand_ins_their_own():
+    class Score:
+        value = 1.5
+
+    class Report:
+        scores = dict.fromkeys(
+            ("fad_vggish", "kld_passt", "clap_score", "frechet_logmel_standin"), Score
+        )
+
+    assert named(Report) == dict.fromkeys(
+        ("val/fad", "val/kld", "val/clap", "val/frechet_logmel_standin"), 1.5
+    )
+
+
+def test_computable_is_what_evaluate_will_compute(tmp_path):
+    keys, missing = computable("audiocraft", weights=tmp_path)
+    assert keys == ["frechet_logmel_standin", "level_difference_db"]
+    assert set(missing) == {"fad_vggish", "kld_passt", "clap_score"}
+    assert computable("demo", ["level_difference_db"])[0] == ["level_difference_db"]
+    with pytest.raises(ValueError, match="unknown metric 'fid'"):
+        computable("demo", ["fid"])
+
+
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"count": 1}, {"batch_size": 0}])
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(ValueError, match="at least"):
+        Scores(**{"every": 5} | wrong)
