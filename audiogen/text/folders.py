@@ -15,6 +15,7 @@ FILES = (
 )
 TOKENIZERS = ("tokenizer.json", "vocab.json")
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")  # another package reads these
+ANSWER = 10.0  # seconds that the hub has to say whether it knows a name
 BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names large files by their sha256
 
 
@@ -27,13 +28,15 @@ def find_folder(name: str, *, kind: str, example: str) -> Path:
     folder = here(name, kind=kind, example=example)
     if folder is not None:
         return folder
-    from huggingface_hub import snapshot_download  # here, for the same reason as transformers
+    from huggingface_hub import HfApi, constants, errors, snapshot_download  # here: it is slow
 
     try:
+        if not constants.HF_HUB_OFFLINE:  # a download asks on for minutes where nobody answers
+            HfApi().model_info(name, timeout=ANSWER)
         found = Path(snapshot_download(name, allow_patterns=list(FILES)))
         if lacks(found):  # an old upload has pickled weights; transformers unpickles tensors only
             found = Path(snapshot_download(name, allow_patterns=[*FILES, "*.bin"]))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, errors.HTTPError) as error:
         raise not_delivered(name, kind, first_line(error)) from error
     missing = lacks(found)
     if missing:

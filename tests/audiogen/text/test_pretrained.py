@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 from importlib.util import find_spec
@@ -98,6 +99,18 @@ def test_what_is_not_there_is_said_before_anything_is_loaded(copied, tmp_path, m
     ):
         with pytest.raises(TextEncoderError, match=message):
             T5Encoder(name=name, dim=32, lazy=True)
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", address)
+        monkeypatch.setattr("audiogen.text.folders.ANSWER", 0.2)
+        with pytest.raises(TextEncoderError, match=r"'t5-small'.*deliver it.*give the fold"):
+            T5Encoder(name="t5-small")
 
 
 def test_what_the_hub_gave_before_is_read_without_asking_it(hub, t5_folder, monkeypatch):
