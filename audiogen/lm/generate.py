@@ -1,5 +1,6 @@
 """The autoregressive loop: text and an optional prompt -> codes [B, K, T]."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -93,6 +94,8 @@ def generate_frames(
     check_text(text, text_mask, batch=len(text), dim=lm.dim)
     _check_call(lm, text, generators)
     check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    if not math.isfinite(guidance_scale):
+        raise ValueError(f"guidance_scale must be a finite number, got {guidance_scale}")
     prompt = _checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
     held = lm.pattern.steps(num_frames).T.tolist()  # T times the K steps of a frame
     layout = lm.pattern.layout(num_frames)
@@ -155,8 +158,8 @@ def _check_call(lm: TokenLM, text: Tensor, generators: Sequence[torch.Generator]
 
 def _checked_prompt(lm: TokenLM, prompt: Tensor | None, *, batch: int, num_frames: int) -> Tensor:
     """Return the prompt as int64 [B, K, P] on the model's device, P = 0 where there is none."""
-    if num_frames < 1:
-        raise ValueError(f"expected num_frames of at least 1, got {num_frames}")
+    if not isinstance(num_frames, int) or num_frames < 1:
+        raise ValueError(f"expected a whole number num_frames of at least 1, got {num_frames!r}")
     device = lm.head.weight.device
     if prompt is None:
         return torch.empty(batch, lm.num_codebooks, 0, dtype=torch.long, device=device)

@@ -14,12 +14,15 @@ def check_sampling(*, temperature: float, top_k: int, top_p: float) -> None:
     """Refuse settings that describe no distribution.
 
     Raises:
-        ValueError: if temperature or top_k is negative, or top_p is outside [0, 1].
+        ValueError: if temperature or top_k is negative, top_k no whole number, or top_p outside
+            [0, 1].
     """
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0 (0 is greedy), got {temperature}")
-    if top_k < 0:
-        raise ValueError(f"top_k must be at least 0 (0 keeps every code), got {top_k}")
+    if not isinstance(top_k, int) or top_k < 0:
+        raise ValueError(
+            f"top_k must be a whole number of at least 0 (0 keeps every code), got {top_k!r}"
+        )
     if not 0 <= top_p <= 1:
         raise ValueError(f"top_p must be in [0, 1] (0 turns it off), got {top_p}")
 

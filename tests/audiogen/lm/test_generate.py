@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -233,6 +235,10 @@ def test_refuses_calls_that_do_not_fit(tiny_lm, captions):
 
     refused("3 captions, got 1 generators", generators=generators(0))
     refused("num_frames of at least 1, got 0", num_frames=0)
+    refused("num_frames of at least 1, got 4.0", num_frames=4.0)
+    refused("num_frames of at least 1, got None", num_frames=None)
+    refused("guidance_scale must be a finite number, got nan", guidance_scale=math.nan)
+    refused("top_k must be a whole number .* got 2.5", top_k=2.5)
     refused(r"projected text \[B, L, 24\].*lm.project_text", text=torch.zeros(3, 5, 6))
     refused("no caption to generate for", text=torch.zeros(0, 5, 24), text_mask=mask[:0])
     refused("text without a position", text=torch.zeros(3, 0, 24), text_mask=None)

@@ -84,7 +84,7 @@ def test_a_high_temperature_forgets_the_logits():
     [
         ({"temperature": -1.0}, "temperature must be at least 0"),
         ({"temperature": math.nan}, "temperature must be at least 0"),
-        ({"top_k": -1}, "top_k must be at least 0"),
+        ({"top_k": -1}, "top_k must be a whole number of at least 0"),
         ({"top_p": 1.5}, r"top_p must be in \[0, 1\]"),
     ],
 )
