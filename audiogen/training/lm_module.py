@@ -1,27 +1,16 @@
 """Language-model training: teacher-forced prediction of codes from captions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from audiogen.checkpoint import save_model
-from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
 from audiogen.text.captions import Caption
 from audiogen.training.accumulation import split_items
-from audiogen.training.lm_batches import FrozenCodec
-from audiogen.training.lm_checks import (
-    check_codes,
-    check_header,
-    check_length,
-    check_same_codec,
-    check_whole,
-)
 from audiogen.training.lm_conditions import ConditionDropout, other_captions
 from audiogen.training.lm_losses import (
     by_codebook,
@@ -31,18 +20,16 @@ from audiogen.training.lm_losses import (
     with_means,
 )
 from audiogen.training.lm_optimizer import Groups, clip_update, parameter_groups
+from audiogen.training.lm_parts import LMParts
 from audiogen.training.precision import full_precision
-from audiogen.training.recording import RecordingModule
 from audiogen.training.regions import compile_blocks, recompute_blocks
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
-from audiogen.training.sharding import Parts, shard
 from audiogen.training.throughput import Throughput
 
-HEADER = ("codec_hash", "segment_frames", "frame_rate")
 REFERENCE_EPOCH = 2000  # updates
 
 
-class LMModule(RecordingModule):
+class LMModule(LMParts):
     """Trains a `TokenLM`, and the text encoder if it is one that learns.
 
     Batches are {"codes": int64 [B, K, T], "code_mask": bool [B, K, T], "captions": B captions}, or
@@ -104,9 +91,14 @@ class LMModule(RecordingModule):
         complete: bool | None = None,
         matrix_rate: float | str | None = None,
     ) -> None:
-        super().__init__()
-        self.paper_exact = bool(lm.config.get("paper_exact", False))
-        if accumulate < 1 or (self.paper_exact and accumulate > 1):
+        exact = lm.paper_exact
+        super().__init__(
+            lm,
+            text=text,
+            codec_folder=codec_folder,
+            complete=not exact if complete is None else complete,
+        )
+        if accumulate < 1 or (exact and accumulate > 1):
             raise ValueError(
                 "accumulate must be at least 1, and 1 with lm.paper_exact, which takes batches "
                 f"whole as the reference did: got {accumulate}"
@@ -116,85 +108,22 @@ class LMModule(RecordingModule):
             attributes=attribute_dropout or {},
             words=word_dropout,
             seed=seed,
-            paper_exact=self.paper_exact,
+            paper_exact=exact,
         )
         if checkpoint_blocks:
             recompute_blocks(lm)
         compile_blocks(lm, mode=compile)
-        parts: dict[str, nn.Module] = {"lm": lm}
-        if isinstance(text, nn.Module):
-            parts["text"] = text  # a frozen T5 has neither parameters nor state to be saved
-        self.parts = Parts(parts)
-        self._text = [text]  # in a list, or it would be a part twice
         self.make_optimizer = optimizer
-        self.codec = FrozenCodec(codec_folder)
         self.schedule = schedule
         self.embedding_lr = embedding_lr
         self.gradient_clip = gradient_clip
         self.accumulate = accumulate
-        self.complete = not self.paper_exact if complete is None else complete
-        self.average_epoch = REFERENCE_EPOCH if self.paper_exact else None
+        self.average_epoch = REFERENCE_EPOCH if exact else None
         self.throughput = Throughput(lm.config, rate=matrix_rate)
-        self._trained_on: Mapping[str, Any] | None = None  # `header` of the loaded checkpoint
-
-    @property
-    def codec_folder(self) -> str | None:
-        """The model folder of the codec the codes are of."""
-        return self.codec.folder
-
-    @property
-    def averaged(self) -> nn.Module:
-        """What learns and is exported."""
-        return self.parts
-
-    @property
-    def lm(self) -> TokenLM:
-        """The language model."""
-        return cast(TokenLM, self.parts.get_submodule("lm"))
-
-    @property
-    def text(self) -> TextEncoder:
-        """The text encoder, frozen or not."""
-        return self._text[0]
-
-    @property
-    def header(self) -> Mapping[str, Any]:
-        """What the training data says about its codes: codec_hash, segment_frames, frame_rate."""
-        if self._trained_on is None:
-            self._trained_on = {key: self._header_of_data()[key] for key in HEADER}
-        return self._trained_on
-
-    def configure_model(self) -> None:
-        """Keep a share of the weights, where the trainer's strategy is one of shares."""
-        shard(self.parts, blocks=self.lm.layers, mesh=self.device_mesh)
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of everything that learns."""
         return self.make_optimizer(parameter_groups(self.parts, embedding_lr=self.embedding_lr))
-
-    def on_fit_start(self) -> None:
-        """Refuse data that the model cannot be trained on, before the first update."""
-        if self.trainer.accumulate_grad_batches != 1:
-            raise ValueError("trainer.accumulate_grad_batches is not used: set module.accumulate")
-        header, lm = self._header_of_data(), self.lm
-        check_header(header, num_codebooks=lm.num_codebooks, codebook_size=lm.codebook_size)
-        check_same_codec(
-            header["codec_hash"],
-            {
-                str(self.codec_folder): self.codec.fingerprint,
-                "this run so far": self.header["codec_hash"],
-            },
-        )
-        check_length(lm, int(header["segment_frames"]), complete=self.complete)
-        self.throughput.begin(self.device, str(self.trainer.precision))
-
-    def check_batch(self, batch: Mapping[str, Any]) -> None:
-        """Check codes while they are on the CPU, where it costs nothing; see `DataModule`."""
-        if "codes" in batch:
-            lm = self.lm
-            check_codes(batch, num_codebooks=lm.num_codebooks, codebook_size=lm.codebook_size)
-            if self.paper_exact:
-                check_whole(batch["code_mask"])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return what is left to differentiate of the mean over codebooks, in nats per code.
@@ -271,6 +200,11 @@ class LMModule(RecordingModule):
         """Add the means over codebooks and the perplexities."""
         return with_means(means)
 
+    def on_fit_start(self) -> None:
+        """Refuse what cannot be trained on; find out what there is to be had of the device."""
+        super().on_fit_start()
+        self.throughput.begin(self.device, str(self.trainer.precision))
+
     def extra_values(self) -> dict[str, float]:
         """Return the learning rate."""
         return {"train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
@@ -278,32 +212,6 @@ class LMModule(RecordingModule):
     def speed(self, seconds: float) -> dict[str, float]:
         """Return frames and seconds of sound per second, and the share of the device in use."""
         return self.throughput.pop(seconds, frame_rate=self.header["frame_rate"])
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add which codec the codes are of."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["codes"] = dict(self.header)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember which codec the codes were of."""
-        if "codes" not in checkpoint:
-            raise ValueError("the checkpoint is not of a language model: give resume_from another")
-        super().on_load_checkpoint(checkpoint)
-        self._trained_on = checkpoint["codes"]
-
-    def load_codec(self) -> Codec:
-        """Load the codec of ``codec_folder``."""
-        return self.codec.load()
-
-    def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
-        """Write the whole model, codec included, as a model folder."""
-        codec = self.load_codec()
-        seconds = self.header["segment_frames"] / self.header["frame_rate"]
-        lm = self.lm.cpu().eval()
-        save_model(folder, text=self.text, lm=lm, codec=codec, max_duration=seconds, card=card)
-
-    def _learning(self) -> list[nn.Parameter]:
-        return [p for p in self.parts.parameters() if p.requires_grad]
 
     def _read(
         self,
@@ -343,11 +251,3 @@ class LMModule(RecordingModule):
         """Add to the gradients; processes join theirs at the last part, which Lightning does."""
         with full_precision(loss):
             self.trainer.strategy.backward(loss, None)
-
-    def _codes_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        count = self.lm.num_codebooks
-        return self.codec.with_codes(batch, num_codebooks=count, silence=self.paper_exact)
-
-    def _header_of_data(self) -> Mapping[str, Any]:
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return self.codec.header(data.train, self.device)

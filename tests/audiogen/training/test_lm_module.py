@@ -13,7 +13,7 @@ from audiogen.text.hashed import HashedEncoder
 from audiogen.training.checkpoints import Checkpointer
 from audiogen.training.data import DataModule
 from audiogen.training.history import HistoryLogger
-from audiogen.training.lm_module import LMModule, other_captions
+from audiogen.training.lm_module import LMModule
 from audiogen.training.random_data import RandomTokens
 
 SIZES = {"num_codebooks": 2, "codebook_size": 16}
@@ -215,7 +215,3 @@ def test_export_without_a_codec_says_what_is_missing(tmp_path):
     fit(module, tmp_path / "run", steps=1)
     with pytest.raises(ValueError, match="give codec_folder="):
         module.export(tmp_path / "model", card={})
-
-
-def test_other_captions_are_those_of_other_items():
-    assert other_captions(["a", "b", None]) == [None, "a", "b"]
