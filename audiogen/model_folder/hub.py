@@ -15,6 +15,7 @@ LM_FILE, CODEC_FILE = PUBLISHED_FILES = ("state_dict.bin", "compression_state_di
 OUR_LM, OUR_CODEC = "lm.safetensors", "codec.safetensors"
 TEXT_FILES = ["README.md", "*/config.json", "*/*.safetensors", "*/*token*", "*/*.model"]
 SHA256 = re.compile(r"[0-9a-f]{64}")
+ANSWER = 10.0  # seconds that the hub has to list a model's files
 
 
 class HubError(FileNotFoundError):
@@ -43,8 +44,9 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         return _download(source, revision)
     raise FileNotFoundError(
-        f"no model at {source}: there is no such folder. Give a folder that holds a config.json, "
-        "or a hub id of the form org/name; `make demo` trains a model into runs/demo/model"
+        f"no model at {source}: there is no such folder. Give a folder that holds a config.json "
+        f"or a {LM_FILE}, or a hub id of the form org/name; `make demo` trains a model into "
+        "runs/demo/model"
     )
 
 
@@ -97,13 +99,11 @@ def _listed(name: str, revision: str | None) -> dict[str, str | None] | None:
 
     with _hub_errors(name):
         try:
-            found = HfApi().model_info(name, revision=revision, files_metadata=True)
+            found = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=ANSWER)
         except errors.HfHubHTTPError:
-            if (
-                _in_cache(name, revision) is not None
-            ):  # one is no longer logged in, or the hub is unwell
-                return None
-            raise
+            if _in_cache(name, revision) is None:
+                raise
+            return None  # one is no longer logged in, or the hub is unwell
         except (ConnectionError, errors.HTTPError):
             return None
     return {

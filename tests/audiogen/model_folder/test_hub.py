@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -48,6 +49,18 @@ def test_a_hub_that_does_not_answer_is_not_asked_again_and_again(tmp_path, resol
     assert 1 <= int(asked) <= 3  # is it published, what is there, and one of the client's own
     assert int(slept) == 0
     assert "the hub cannot be reached" in answer
+
+
+def test_a_hub_that_takes_calls_and_says_nothing_is_not_waited_for(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(hub, "ANSWER", 0.2)
+        with pytest.raises(FileNotFoundError, match="the hub cannot be reached"):
+            hub.resolve("someone/model")
 
 
 def test_a_published_codec_in_the_cache_needs_no_answer(monkeypatch, tmp_path):
