@@ -17,20 +17,23 @@ class _Numbers(Iterator[int]):
     def __init__(self, *, rank: int, world_size: int) -> None:
         self.rank = rank
         self.world_size = world_size
-        self.drawn = 0
+        self.dealt = 0  # to all ranks together
 
     def __next__(self) -> int:
-        number = self.rank + self.drawn * self.world_size
-        self.drawn += 1
+        number = self.dealt + self.rank
+        self.dealt += self.world_size
         return number
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many were drawn, the same for all ranks."""
-        return {"drawn": self.drawn}
+        """Return how many were dealt to all ranks, the same for each."""
+        return {"dealt": self.dealt}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on behind them."""
-        self.drawn = state_dict["drawn"]
+        """Go on behind them, with as many ranks as there are now."""
+        if "drawn" in state_dict:  # by each of as many ranks: what older checkpoints hold
+            self.dealt = state_dict["drawn"] * self.world_size
+        else:
+            self.dealt = state_dict["dealt"]
 
 
 class EndlessSampler(Sampler[int]):
