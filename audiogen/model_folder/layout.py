@@ -47,7 +47,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"no model at {folder}: there is no such folder. Give one that holds a config.json"
         )
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file: give the folder that holds its config.json")
+        raise CheckpointError(
+            f"{folder} is a file: give the folder that holds its config.json, or of a published "
+            f"model the {LM_FILE}"
+        )
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(_no_config(folder))
@@ -231,8 +234,9 @@ def _no_config(folder: Path) -> str:
         )
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:4]) or "nothing"
     return (
-        f"{folder} is not a model folder: it has no config.json (it holds {found}). "
-        "Give the folder that save_pretrained or the training script wrote"
+        f"{folder} is not a model folder: it has no config.json, nor the {LM_FILE} of a published "
+        f"model (it holds {found}). Give the folder that save_pretrained or the training script "
+        "wrote"
     )
 
 

@@ -78,7 +78,9 @@ def read_lm_config(cfg: XpCfg) -> LMConfig:
 def _read_transformer(cfg: XpCfg) -> dict[str, Any]:
     path = "transformer_lm"
     tree = read_mapping(cfg, path)
-    refuse_unknown(cfg, path, tree, TRANSFORMER.keys() | ONLY.keys() | UNHEEDED)
+    # What is not known and off changes nothing: later releases have switches of their own.
+    on = {key: value for key, value in tree.items() if value not in (None, False)}
+    refuse_unknown(cfg, path, on, TRANSFORMER.keys() | ONLY.keys() | UNHEEDED)
     for key in ONLY.keys() & tree.keys():
         _expect(cfg, f"{path}.{key}", ONLY[key])
     heeded = {key: value for key, value in tree.items() if key in TRANSFORMER}

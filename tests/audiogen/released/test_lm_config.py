@@ -175,6 +175,11 @@ def test_a_value_that_is_not_known_is_named_with_its_key(path, value):
     assert str(caught.value).startswith(f"{HERE}: its xp.cfg has ")
 
 
+def test_a_switch_that_is_not_known_and_off_changes_nothing():
+    found = read_changed(transformer_lm__rotary=False, transformer_lm__window=None)
+    assert found == read_changed()
+
+
 @pytest.mark.parametrize(
     "path",
     [
