@@ -180,8 +180,9 @@ class SoundDataset(Dataset[dict[str, Any]]):
             log.warning("%s; another clip takes its place (%d so far)", reason, len(known))
         if len(known) > self.most_unreadable:
             raise UnreadableError(
-                f"{self.manifest}: {len(known)} of {self.num_clips} clips cannot be read, more "
-                f"than max_unreadable allows; the first: {next(iter(known.values()))}"
+                f"{self.manifest}: {len(known)} of {self.num_clips} clips cannot be read: is the "
+                "disk there? Leave them out of the manifest, or allow more by max_unreadable; the "
+                f"first: {next(iter(known.values()))}"
             )
 
     def _note_silence(self, segment: Segment) -> None:

@@ -104,7 +104,13 @@ def explain(error: BaseException, *, config_name: str, overrides: list[str]) -> 
         return _explain_composition(str(error), config_name, overrides)
     if isinstance(error, (*PATH_MISTAKES, PermissionError)) or _is_ours(error):
         return _one_line(str(error))
-    return None
+    return _from_worker(str(error)) if isinstance(error, ValueError) else None
+
+
+def _from_worker(text: str) -> str | None:
+    """The message of an error of ours that a loading process passed on with its traceback."""
+    ours = re.findall(r"^audiogen\.[\w.]+: (.+)", text, flags=re.MULTILINE)
+    return _one_line(ours[-1]) if text.startswith("Caught ") and ours else None
 
 
 def _is_ours(error: BaseException) -> bool:

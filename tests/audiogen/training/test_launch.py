@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch._utils import ExceptionWrapper
 
-from audiogen.training.launch import nearest_name
+from audiogen.audio import AudioError
+from audiogen.data.sounds import UnreadableError
+from audiogen.training.launch import explain, nearest_name
 
 ROOT = Path(__file__).parents[3]
 VERBS = ["train_codec", "train_lm", "encode_tokens", "generate", "evaluate", "export"]
@@ -80,3 +83,19 @@ def test_full_errors_on_demand(monkeypatch):
     done = run("train_codec", "trainer.max_stepz=3")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_an_error_of_a_loading_process_is_one_line_too():
+    """As the loader raises it: of the same type, with the traceback in its message."""
+    try:
+        try:
+            raise AudioError("a.wav: empty (0 bytes); download or export it again")
+        except AudioError as error:
+            raise UnreadableError("m.jsonl: 2 of 6 clips cannot be read") from error
+    except UnreadableError:
+        passed_on = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(UnreadableError) as caught:
+        passed_on.reraise()
+    line = explain(caught.value, config_name="train_lm", overrides=[])
+    assert line == "m.jsonl: 2 of 6 clips cannot be read"
+    assert explain(ValueError("Caught by torch"), config_name="train_lm", overrides=[]) is None
