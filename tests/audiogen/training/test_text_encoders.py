@@ -3,10 +3,11 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from audiogen.data.shards import TokenError
+from audiogen.data.shards import TokenError, TokenShardWriter
 from audiogen.text.folders import TextEncoderError
 from audiogen.training.run import fit
 
@@ -62,9 +63,33 @@ def test_clap_trains(clap_folder, tmp_path):
     assert any(row["train/loss"] for row in train(tmp_path, *words))
 
 
-def test_joined_attributes_train(t5_folder, tmp_path):
+@pytest.fixture
+def codes(tmp_path: Path) -> Path:
+    """Codes of twelve clips that are labelled with what makes the sound."""
+    facts = {"codec_hash": "c", "manifest_hash": "m", "sample_rate": 16000, "frame_rate": 50}
+    facts |= {"num_codebooks": 4, "codebook_size": 128, "segment_frames": 20}
+    rng = np.random.default_rng(0)
+    items = [
+        {
+            **{"id": str(n), "captions": ["a sound"], "frames": 20},
+            **{"split": "valid" if n > 7 else "train", "labels": {"class": f"class {n % 3}"}},
+        }
+        for n in range(12)
+    ]
+    writer = TokenShardWriter(tmp_path / "codes", facts=facts)
+    writer.write(0, rng.integers(0, 128, (12, 4, 20)).astype(np.uint16), items)
+    writer.finish(num_shards=1)
+    return tmp_path / "codes"
+
+
+def test_joined_attributes_train(t5_folder, codes, tmp_path):
     words = ["text=joined", f"text.encoders.description.encoder.name={t5_folder}", "text_dim=32"]
-    assert any(row["train/loss"] for row in train(tmp_path, *words))
+    words += ["data=audiocaps_tokens", f"tokens={codes}", "data.batch_size=4", "data.num_workers=0"]
+    named = [f"+data.{split}.attributes.sound_class=class" for split in ("train", "valid")]
+    rows = train(tmp_path / "named", *words, *named)
+    assert not same(rows, train(tmp_path / "unnamed", *words))  # the class is read
+    hidden = "module.attribute_dropout={sound_class: 0.5, description: 0.5}"
+    assert any(row["train/loss"] for row in train(tmp_path / "hidden", *words, *named, hidden))
 
 
 def test_a_width_that_does_not_fit_is_refused(t5, tmp_path):
