@@ -30,8 +30,14 @@ class FrozenCodec:
 
     @property
     def fingerprint(self) -> str | None:
-        """What its codes are told from others by, without loading it."""
-        return None if self.folder is None else str(read_config(Path(self.folder))["codec_hash"])
+        """What its codes are told from others by; of our own folders without loading it."""
+        if self.folder is None:
+            return None
+        folder = Path(self.folder)
+        found = (
+            read_config(folder).get("codec_hash") if (folder / "config.json").is_file() else None
+        )
+        return str(found) if found else self.load().fingerprint()
 
     def load(self) -> Codec:
         """Load it anew."""

@@ -167,7 +167,8 @@ class LMModule(LMParts):
         counts = count_targets(self.lm, items["code_mask"], complete=self.complete).tolist()
         for kind, values in losses.items():
             for (name, value), count in zip(by_codebook(values, kind).items(), counts, strict=True):
-                self.add_validation({name: value}, weight=count)
+                if count:  # the mean of none is not a number
+                    self.add_validation({name: value}, weight=count)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """Keep the gradients: those of the parts of this batch, cleared before its first."""

@@ -209,7 +209,8 @@ def require_finite_norm(norm: Tensor, *, whose: str, update: int | None = None) 
         raise FloatingPointError(
             f"the gradient of {whose} is not finite{when} (norm {float(norm)}), so its weights "
             "were left as they are: the run has diverged, or the batch holds such samples; lower "
-            "the learning rate or clip gradients, or repair the sound"
+            "the learning rate or clip gradients, or repair the sound, and give resume_from=... a "
+            "checkpoint of before"
         )
 
 

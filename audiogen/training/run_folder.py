@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,7 +94,10 @@ class RunFolder:
         """Write done.json, the last act of a run."""
         done = _read_json(self.path / "done.json", {"exports": dict}) or {"exports": {}}
         exports = {**done["exports"], **({export_to: _digest(export_to)} if export_to else {})}
-        _write_json(self.path / "done.json", {"metrics": dict(metrics), "exports": exports})
+        known = {
+            name: value for name, value in metrics.items() if math.isfinite(value)
+        }  # as JSON is
+        _write_json(self.path / "done.json", {"metrics": known, "exports": exports})
 
 
 def _digest(export_to: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from audiogen.audio import write_audio
 from audiogen.files import replacing
 from audiogen.pipeline import AudioGen
 from audiogen.training.sharding import whole
+from audiogen.training.streams import streams_kept
 
 RANGE = 80.0  # dB between the brightest and the darkest color
 
@@ -44,7 +46,7 @@ class AudioSamples(Callback):
         if due <= self._sent or trainer.sanity_checking:
             return
         self._sent = due
-        with whole(pl_module):
+        with whole(pl_module), streams_kept():
             if trainer.is_global_zero:
                 self._send(trainer, pl_module)
 
@@ -111,7 +113,7 @@ class Prompts(AudioSamples):
             seed=self.seed,
             guidance_scale=self.guidance_scale,
         )
-        return dict(zip(map(_slug, self.prompts), sounds, strict=True)), codec.sample_rate
+        return dict(zip(names(self.prompts), sounds, strict=True)), codec.sample_rate
 
 
 def send_sound(trainer: Trainer, name: str, sound: Tensor, sample_rate: int, *, step: int) -> None:
@@ -173,6 +175,21 @@ def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
 
     with replacing(path) as temporary:
         pictures.imsave(temporary, image, format="png")
+
+
+def names(captions: Sequence[str]) -> list[str]:
+    """Make a file name of each caption; what would be alike is numbered.
+
+    >>> names(["A dog!", "a dog", ""])
+    ['a-dog', 'a-dog-2', 'empty']
+    """
+    found: list[str] = []
+    for caption in captions:
+        name, count = _slug(caption), 2
+        while name in found:
+            name, count = f"{_slug(caption)}-{count}", count + 1
+        found.append(name)
+    return found
 
 
 def _slug(caption: str) -> str:

@@ -92,7 +92,7 @@ class Scores(Callback):
         self._done = due
         if not self.metrics or pl_module.codec_folder is None:
             return
-        with whole(pl_module.averaged), streams_kept():
+        with whole(pl_module), streams_kept():
             if trainer.is_global_zero:
                 self._try(trainer, pl_module)
 

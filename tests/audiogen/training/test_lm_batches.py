@@ -13,6 +13,7 @@ from audiogen.data.sounds import SoundDataset, collate_sounds
 from audiogen.data.tokens import TokenDataset, TokenError, collate_tokens
 from audiogen.encode import encode_manifest
 from audiogen.lm.model import TokenLM
+from audiogen.released import export_released
 from audiogen.text.hashed import HashedEncoder
 from audiogen.training.data import DataModule
 from audiogen.training.lm_batches import FrozenCodec, encode_sounds
@@ -141,6 +142,16 @@ def test_encoding_is_in_float32_and_of_one_batch_like_any_other(sounds):
     assert torch.equal(half, codes)
     assert torch.equal(torch.cat(alone), codes)
     assert not any(p.requires_grad for p in codec.parameters())
+
+
+def test_a_published_codec_is_known_by_its_codes_too(sounds, tmp_path):
+    codec = Codec.from_pretrained(sounds / "codec")
+    export_released(codec, tmp_path / "codec.bin")
+    ours, theirs = FrozenCodec(str(sounds / "codec")), FrozenCodec(str(tmp_path / "codec.bin"))
+    assert ours.fingerprint == theirs.fingerprint == codec.fingerprint()
+    assert FrozenCodec(None).fingerprint is None
+    with pytest.raises((ValueError, OSError), match="no-such-folder"):
+        FrozenCodec(str(tmp_path / "no-such-folder")).fingerprint  # noqa: B018
 
 
 def test_sounds_need_the_codec_of_their_codes(sounds, tmp_path):

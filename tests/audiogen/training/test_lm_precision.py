@@ -156,10 +156,17 @@ def spoilt(step, value):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_before_it_reaches_weights(tmp_path, value):
     module = spoilt(2, value)
+    saving = Checkpointer(tmp_path / "checkpoints", every=1)
+    saved = {"callbacks": [saving], "plugins": [AtomicCheckpointIO()]}
     with pytest.raises(FloatingPointError, match=r"not finite in update 3 \(norm nan\).*lower the"):
-        fit(module, tmp_path, steps=6, data=make_data())
+        fit(module, tmp_path, steps=6, data=make_data(), **saved)
     assert module.updates == 2
     assert all(value.isfinite().all() for value in module.state_dict().values())
+    last = newest_checkpoint(tmp_path / "checkpoints")
+    assert last.name == "step-000000002.ckpt"
+    again = make()
+    fit(again, tmp_path, steps=4, path=last)
+    assert again.updates == 4
 
 
 def test_under_float16_a_loss_that_is_not_finite_is_named_at_the_next_row(tmp_path):
