@@ -177,16 +177,16 @@ def test_a_codec_cannot_generate(model, tmp_path, capsys):
 
 
 def test_level_is_set_on_request_and_recorded(call):
-    _, plain, _ = call("rain", duration=1)
-    _, loud, _ = call("rain", duration=1, level="loudness")
-    _, soft, _ = call("rain", duration=1, level="peak")
+    _, plain, _ = call("rain")
+    _, loud, _ = call("rain", level="loudness")
+    _, soft, _ = call("rain", level="peak")
     assert len({*plain, *loud, *soft}) == 3
     assert "level" not in json.loads(plain[0].with_suffix(".json").read_text())["settings"]
     assert json.loads(loud[0].with_suffix(".json").read_text())["settings"]["level"] == "loudness"
     waveform, rate = read_audio(soft[0])
     assert waveform.abs().max().item() == pytest.approx(10 ** (-1 / 20), abs=1e-4)
     waveform, rate = read_audio(loud[0])
-    assert loudness(waveform, rate) == pytest.approx(-14.2, abs=0.5)  # tanh takes a little
+    assert loudness(waveform, rate) == pytest.approx(-14.3, abs=0.3)  # tanh takes a little
     code, _, message = call("rain", level="lufs")
     assert code == 2
     assert "--level" in message
