@@ -6,41 +6,44 @@ model, `lm.safetensors` and `text.safetensors` (absent when the text encoder is 
 network such as T5, which is named in config.json), and a model card `README.md`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audiogen.codec.fast import Fast, accelerated
 from audiogen.codec.model import Codec
 from audiogen.device import usable_device
 from audiogen.files import given_path
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.build import build_on_meta, build_part
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
-from audiogen.model_folder.layout import (
-    CheckpointError,
-    load_strict,
-    read_config,
-    read_tensors,
-    write_folder,
-)
-from audiogen.model_folder.parts import Model, place_of_text
+from audiogen.model_folder.layout import CheckpointError, read_config, write_folder
+from audiogen.model_folder.ours import is_ours, kept_dtype, load_our_codec, load_our_model
+from audiogen.model_folder.parts import Model
 from audiogen.model_folder.replace import restore_folder
 from audiogen.released.facts import hashed_config
 from audiogen.released.lm_load import read_lm_file
 from audiogen.released.load import load_released_codec, released_file
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
 from audiogen.released.whole import is_whole, load_whole
-from audiogen.text import TextEncoder, build_text_encoder, outside_names, placed
+from audiogen.text import TextEncoder
 
-__all__ = ["CheckpointError", "Model", "load_codec", "load_model", "save_codec", "save_model"]
-
-Part = TypeVar("Part")
+__all__ = [
+    "CheckpointError",
+    "Model",
+    "find_codec",
+    "find_folder",
+    "is_ours",
+    "load_codec",
+    "load_model",
+    "read_model_config",
+    "save_codec",
+    "save_model",
+]
 
 
 def save_codec(
@@ -128,22 +131,7 @@ def _load_exact(path: Path) -> Codec:
             return load_released_codec(path)
         if is_encodec_folder(path):
             return load_encodec_folder(path)
-    return _load_our_codec(path)
-
-
-def _load_our_codec(folder: Path) -> Codec:
-    config = read_config(folder)
-    state = read_tensors(folder, config, "codec.safetensors")
-    codec = _build(Codec, config["codec"], folder)
-    load_strict(codec, state, source=folder / "codec.safetensors")
-    found = codec.fingerprint()
-    if found != config["codec_hash"]:
-        raise CheckpointError(
-            f"{folder}: codec.safetensors is not the codec this model was made with: config.json "
-            f"says {config['codec_hash'][:12]}, the file is {found[:12]}. "
-            "Copy the whole folder again; its files belong together"
-        )
-    return codec.eval()
+    return load_our_codec(path)
 
 
 def load_model(
@@ -179,40 +167,15 @@ def load_model(
     folder = find_folder(source, revision=revision)
     if not is_ours(folder) and is_whole(folder):
         file = read_lm_file(folder)
-        dtype = dtype or _kept_dtype(file.state, device)
+        dtype = dtype or kept_dtype(file.state, device)
         model = load_whole(file, text_encoder=text_encoder, codec=codec, dtype=dtype, device=device)
     elif codec is not None:
         raise ValueError(f"{folder} has its own codec: leave codec out")
     else:
-        model = _load_our_model(folder, device, dtype, text_encoder)
+        model = load_our_model(folder, device, dtype, text_encoder)
     if isinstance(model.text, nn.Module):
         model.text.to(device).eval()
     return replace(model, codec=accelerated(model.codec.to(device), codec_fast))
-
-
-def _load_our_model(
-    folder: Path,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    text_encoder: str | Path | None,
-) -> Model:
-    config = read_config(folder)
-    if config["format"] != "audiogen-model":
-        raise CheckpointError(
-            f"{folder} holds a codec only: load it with Codec.from_pretrained, or give the folder "
-            "of a whole model"
-        )
-    codec = _load_our_codec(folder)
-    state = read_tensors(folder, config, "lm.safetensors")
-    lm = build_on_meta(TokenLM, config["lm"], folder, said_in="config.json")
-    load_strict(lm, state, source=folder / "lm.safetensors")
-    return Model(
-        text=_load_text(folder, config, text_encoder),
-        lm=lm.to(device=device, dtype=dtype or _kept_dtype(state, device)).eval(),
-        codec=codec,
-        max_duration=float(config["max_duration"]),
-        config=config,
-    )
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
@@ -239,21 +202,6 @@ def find_codec(source: str | Path, *, revision: str | None = None) -> Path:
     return resolve_codec(source, revision=revision)
 
 
-def is_ours(path: Path) -> bool:
-    """Tell whether a folder holds a config.json of ours, whole or damaged."""
-    try:
-        read_config(path)
-    except FileNotFoundError:
-        return False
-    except CheckpointError:
-        return (path / "codec.safetensors").is_file()
-    return True
-
-
-def _build(build: Callable[..., Part], keywords: Mapping[str, Any], folder: Path) -> Part:
-    return build_part(build, keywords, folder, said_in="config.json")
-
-
 def _facts(codec: Codec) -> dict[str, object]:
     return {
         "sample rate": f"{codec.sample_rate} Hz, {codec.channels} channel(s)",
@@ -261,31 +209,3 @@ def _facts(codec: Codec) -> dict[str, object]:
         "codebooks": f"{codec.num_codebooks} of {codec.codebook_size} codes",
         "codec hash": codec.fingerprint(),
     }
-
-
-def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | None) -> TextEncoder:
-    """Rebuild the text encoder; its tensors lie in the folder or, for T5, where its name says."""
-    try:
-        named = outside_names(config["text"])
-    except ValueError as error:
-        raise CheckpointError(f"{folder}: config.json: {error}; save the model again") from error
-    if override is not None and len(named) != 1:
-        kind = config["text"].get("_type")
-        raise CheckpointError(
-            f"the {kind} text encoder of {folder} has {', '.join(named) or 'nothing'} from outside "
-            "of the model, and text_encoder is one other place for one: leave text_encoder out"
-        )
-    keywords = placed(config["text"], lambda name: place_of_text(name, folder, override))
-    text = _build(build_text_encoder, {"config": keywords}, folder)
-    if override is not None:  # a model saved again names what it named, not a place on this disk
-        text.config = placed(text.config, lambda _: named[0])
-    # Even if config.json does not list it: a trained encoder without its tensors is noise.
-    if isinstance(text, nn.Module) and (text.trainable or "text.safetensors" in config["files"]):
-        state = read_tensors(folder, config, "text.safetensors")
-        load_strict(text, state, source=folder / "text.safetensors")
-    return text
-
-
-def _kept_dtype(state: Mapping[str, Tensor], device: torch.device) -> torch.dtype:
-    stored = next(value.dtype for value in state.values() if value.is_floating_point())
-    return torch.float32 if device.type == "cpu" else stored

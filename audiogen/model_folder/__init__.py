@@ -1,1 +1,1 @@
-"""The parts of a model folder: its layout, its card, its hub, and how it is replaced whole."""
+"""Folders of models: our layout, the card, the hub, how one is replaced whole, how it is built."""

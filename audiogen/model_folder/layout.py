@@ -1,4 +1,4 @@
-"""The layout of a model folder: config.json, tensor files, a model card; no model is known here.
+"""The layout of our model folder: config.json, tensor files, a model card.
 
 config.json holds the format, its version, the constructor arguments of every part, the card, and
 size and sha256 of each tensor file. Files are safetensors: nothing in a folder can run code.
