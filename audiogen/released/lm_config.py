@@ -94,7 +94,7 @@ def _read_pattern(cfg: XpCfg, num_codebooks: int) -> dict[str, Any]:
     section = f"{path}.{name}"
     if name is None:  # of the oldest files
         name, section = cfg.get("transformer_lm.q_modeling"), ""
-    if name not in PATTERNS:
+    if not isinstance(name, str) or name not in PATTERNS:
         known = ", ".join(sorted(PATTERNS))
         raise cfg.error(f"has {path}.modeling {name!r}; known are {known}")
     ours, table = PATTERNS[name]

@@ -146,6 +146,7 @@ def test_what_has_no_part_in_what_is_computed_is_passed_over():
         ("transformer_lm.num_layers", 2.5),
         ("transformer_lm.bias_ff", "yes"),
         ("codebooks_pattern.modeling", "spiral"),
+        ("codebooks_pattern.modeling", [1]),
         ("codebooks_pattern.delay.delays", "0123"),
         ("codebooks_pattern.delay.delays", [0, 1, -2]),
         ("codebooks_pattern.delay.delays", [0, 1, 10**9]),
