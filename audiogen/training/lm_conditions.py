@@ -17,7 +17,8 @@ class ConditionDropout:
     """Hides words, attributes and whole captions, each item on its own.
 
     What is hidden is a function of (seed, rank, epoch, batch), so that a run that goes on hides
-    what the undisturbed one would have hidden.
+    what the undisturbed one would have hidden. Of captions and attributes, all processes draw for
+    all items and use what belongs to theirs: dealt to more processes, the same items lose the same.
 
     Args:
         condition: chance that an item trains without its caption.
@@ -48,25 +49,27 @@ class ConditionDropout:
         self._of_attributes = torch.Generator().manual_seed(REFERENCE_SEED)
 
     def __call__(
-        self, captions: Sequence[Caption], *, rank: int, epoch: int, batch: int
+        self, captions: Sequence[Caption], *, rank: int, world_size: int, epoch: int, batch: int
     ) -> tuple[list[Caption], Tensor]:
-        """Hide what this step hides.
+        """Hide what this step hides of this process's share, every ``world_size``-th item.
 
         Returns:
             the captions with what is left of each; and bool [B] on the CPU, false for an item
             whose text must not be attended to at all.
         """
-        at = partial(batch_generator, rank=rank, epoch=epoch, batch=batch)
-        words = at(seed=derive_seed(self.seed, "words"))
+        at = partial(batch_generator, epoch=epoch, batch=batch)
+        words = at(seed=derive_seed(self.seed, "words"), rank=rank)
         if self.paper_exact:
             return self._as_the_reference(captions, words)
-        kept = drop_words(captions, probability=self.words, generator=words)
-        generator = at(seed=derive_seed(self.seed, "attributes"))
-        kept = drop_attributes(kept, probabilities=self.attributes, generator=generator)
-        everywhere = torch.ones(len(captions), 1, dtype=torch.bool)
-        generator = at(seed=self.seed)
+        own = slice(rank, None, world_size)
+        everyone: list[Caption] = [None] * (len(captions) * world_size)
+        everyone[own] = drop_words(captions, probability=self.words, generator=words)
+        generator = at(seed=derive_seed(self.seed, "attributes"), rank=0)
+        kept = drop_attributes(everyone, probabilities=self.attributes, generator=generator)
+        everywhere = torch.ones(len(everyone), 1, dtype=torch.bool)
+        generator = at(seed=self.seed, rank=0)
         keep = drop_conditions(everywhere, probability=self.condition, generator=generator)
-        return kept, keep[:, 0]
+        return kept[own], keep[own, 0]
 
     def _as_the_reference(
         self, captions: Sequence[Caption], words: torch.Generator

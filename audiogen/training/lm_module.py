@@ -1,5 +1,6 @@
 """Language-model training: teacher-forced prediction of codes from captions."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from audiogen.training.precision import full_precision
 from audiogen.training.regions import compile_blocks, recompute_blocks
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
 from audiogen.training.throughput import Throughput
+
+log = logging.getLogger(__name__)
 
 REFERENCE_EPOCH = 2000  # updates
 
@@ -133,6 +136,7 @@ class LMModule(LMParts):
         captions, keep = self.dropout(
             batch["captions"],
             rank=self.global_rank,
+            world_size=self.trainer.world_size,
             epoch=self.current_epoch,
             batch=batch_idx,
         )
@@ -204,6 +208,15 @@ class LMModule(LMParts):
     def on_fit_start(self) -> None:
         """Refuse what cannot be trained on; find out what there is to be had of the device."""
         super().on_fit_start()
+        processes = self.trainer.world_size
+        if processes > 1 and self.trainer.is_global_zero:
+            items = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+            log.info(
+                "an update is of %d items: %d on each of %d processes",
+                items * processes,
+                items,
+                processes,
+            )
         self.throughput.begin(self.device, str(self.trainer.precision))
 
     def extra_values(self) -> dict[str, float]:

@@ -87,7 +87,7 @@ def test_two_processes_train_as_one(scripts: Starter, tmp_path):
         "+data.train.shortest=1",
         "+data.valid.shortest=1",
         "codec.codebook_size=16",
-        "module.condition_dropout=0",
+        "module.condition_dropout=0.4",
         "lm.dropout=0",
         "optim._target_=torch.optim.SGD",
         "optim.lr=0.1",
@@ -116,6 +116,7 @@ def test_two_processes_train_as_one(scripts: Starter, tmp_path):
         assert started.wait(seconds=120) == 0, scripts.log.read_text()
         rows[name] = history(runs)
     assert len(rows["one"]) == 4
+    assert "an update is of 8 items: 4 on each of 2 processes" in scripts.log.read_text()
     for one, two in zip(rows["one"], rows["two"], strict=True):
         for name in one:
             if one[name] and "shuffled" not in name:  # whose captions depend on the dealing

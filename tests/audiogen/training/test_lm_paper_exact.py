@@ -67,7 +67,7 @@ def test_a_restart_begins_with_the_first_drop_again(sounds, tmp_path):
     for exact in (True, False):
         module = make(sounds, lm={"paper_exact": exact}, condition_dropout=0.5)
         again = make(sounds, lm={"paper_exact": exact}, condition_dropout=0.5)
-        place = {"rank": 0, "epoch": 0}
+        place = {"rank": 0, "world_size": 1, "epoch": 0}
         whole = [module.dropout(["a"] * 4, batch=b, **place) for b in range(8)]
         second = [again.dropout(["a"] * 4, batch=b, **place) for b in range(4, 8)]
         drops = [[(c, k.tolist()) for c, k in part] for part in (whole, second)]
