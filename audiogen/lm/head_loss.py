@@ -54,13 +54,20 @@ def head_cross_entropy(
             f"expected a head [K * N, D] with K={targets.shape[1]} and D={hidden.shape[2]}, "
             f"got {list(weight.shape)}"
         )
+    if weights is not None and weights.shape != targets.shape[1:2]:
+        raise ValueError(
+            f"expected a weight for each of the {targets.shape[1]} codebooks, "
+            f"got weights {list(weights.shape)}"
+        )
     if rows is None:
         rows = 512 if hidden.device.type == "cpu" else 8192
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     if weights is None:
         weights = weight.new_ones(targets.shape[1], dtype=torch.float32)
-    loss, losses = HeadCrossEntropy.apply(hidden, weight, bias, targets, weights, rows)
+    learned = [tensor for tensor in (hidden, weight, bias) if tensor is not None]
+    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned)
+    loss, losses = HeadCrossEntropy.apply(hidden, weight, bias, targets, weights, rows, learning)
     return loss, losses
 
 
@@ -79,6 +86,7 @@ class HeadCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         weights: Tensor,
         rows: int,
+        learning: bool,
     ) -> tuple[Tensor, Tensor]:
         """Compute the loss, and its gradients but for what is known in the end only."""
         x, wanted = hidden.flatten(0, 1), targets.transpose(0, 1).flatten(1)
@@ -87,10 +95,7 @@ class HeadCrossEntropy(torch.autograd.Function):
         biases = None if bias is None else bias.to(exact).view(heads.shape[:2])
         counts = (wanted != IGNORED).sum(dim=1).to(exact)
         scales = weights / (counts.clamp(min=1) * len(wanted))
-        needed = any(ctx.needs_input_grad)
-        grad_x = torch.zeros_like(x if needed else x[:0], dtype=exact)
-        grad_heads = torch.zeros_like(heads if needed else heads[:0], dtype=exact)
-        grad_biases = grad_heads.new_zeros(grad_heads.shape[:2])
+        sums = _Gradients(x, heads, dtype=exact) if learning else None
         totals = counts.new_zeros(len(wanted))
         for k, head in enumerate(heads):
             head = head.to(_product_dtype(head))
@@ -100,14 +105,15 @@ class HeadCrossEntropy(torch.autograd.Function):
                 logits = F.linear(own, head).to(exact)
                 losses, logs = _losses(logits, target, None if biases is None else biases[k])
                 totals[k] += losses.sum()
-                if needed:
+                if sums is not None:
                     slope = _slope(logs, target).to(head.dtype)
-                    grad_x[chosen] += F.linear(slope, head.t()).to(exact) * scales[k]
-                    grad_heads[k] += F.linear(slope.t(), own.t())
-                    grad_biases[k] += slope.sum(dim=0, dtype=exact)
+                    sums.x[chosen] += F.linear(slope, head.t()).to(exact) * scales[k]
+                    sums.heads[k] += F.linear(slope.t(), own.t())
+                    sums.biases[k] += slope.sum(dim=0, dtype=exact)
         losses = totals / counts
         ctx.mark_non_differentiable(losses)
-        ctx.save_for_backward(grad_x, grad_heads, grad_biases, scales)
+        if sums is not None:
+            ctx.save_for_backward(sums.x, sums.heads, sums.biases, scales)
         ctx.hidden_dtype, ctx.weight_dtype = hidden.dtype, weight.dtype
         ctx.shape, ctx.biased = hidden.shape, bias is not None
         return (weights * losses).where(weights != 0, 0).mean(), losses
@@ -122,10 +128,20 @@ class HeadCrossEntropy(torch.autograd.Function):
             (grad_x * upstream).to(ctx.hidden_dtype).view(ctx.shape),
             (grad_heads * shares[..., None]).flatten(0, 1).to(ctx.weight_dtype),
             (grad_biases * shares).flatten().to(ctx.weight_dtype) if ctx.biased else None,
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
+
+
+class _Gradients:
+    """Sums of gradients: of positions [R, D] already weighted, of heads [K, N, D] and biases not.
+
+    What weighs a codebook is known first in the backward pass, with the upstream gradient.
+    """
+
+    def __init__(self, x: Tensor, heads: Tensor, *, dtype: torch.dtype) -> None:
+        self.x = torch.zeros_like(x, dtype=dtype)
+        self.heads = torch.zeros_like(heads, dtype=dtype)
+        self.biases = self.heads.new_zeros(heads.shape[:2])
 
 
 def _product_dtype(weight: Tensor) -> torch.dtype:

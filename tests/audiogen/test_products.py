@@ -138,6 +138,16 @@ def test_a_training_step_of_the_language_model(calls):
     assert len(calls) > 3 * (1 + 2 * 7)
 
 
+def test_compiled_code_stays_as_it_is(calls):
+    layer = torch.nn.Linear(8, 4)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    x = make(6, 8).detach()
+    with products("onednn"):
+        found = compiled(x)
+    assert not calls
+    torch.testing.assert_close(found, layer(x))
+
+
 def test_unknown_kinds_and_builds_without_it(monkeypatch):
     with pytest.raises(ValueError, match=r"must be one of .*'onednn'.*, got 'mkl'"):
         products("mkl").__enter__()

@@ -177,12 +177,13 @@ def test_knowing_nothing_costs_log_n():
 
 
 class Largest(TorchDispatchMode):
-    """Remembers the most elements that any operation returned."""
+    """Remembers the most elements that any operation returned, and counts products."""
 
-    elements = 0
+    elements = products = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
+        self.products += func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm)
         for value in found if isinstance(found, tuple | list) else [found]:
             if isinstance(value, torch.Tensor) and value.untyped_storage().nbytes():
                 self.elements = max(self.elements, value.numel())
@@ -199,6 +200,8 @@ def test_logits_are_never_held(learning):
             loss.backward()
     assert max(hidden.numel(), weight.numel()) == 2400 == seen.elements
     assert loss.requires_grad == learning
+    chunks = sum(-(-int((targets[:, k] != IGNORED).sum()) // 20) for k in range(4))
+    assert seen.products == chunks * (3 if learning else 1)
 
 
 def test_autocast_rounds_products_and_not_sums():
@@ -306,5 +309,7 @@ def test_refuses_what_does_not_belong_together():
         head_cross_entropy(hidden, weight[1:], targets)
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
         head_cross_entropy(hidden, weight, targets, rows=0)
+    with pytest.raises(ValueError, match=r"each of the 3 codebooks, got weights \[2\]"):
+        head_cross_entropy(hidden, weight, targets, weights=torch.ones(2))
     with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
         head_cross_entropy(hidden, weight, targets.clamp(min=0) + 4)
