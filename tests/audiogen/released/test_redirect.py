@@ -1,5 +1,7 @@
 """Files that name another codec instead of holding one, and sources of every kind."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -79,7 +81,10 @@ def test_to_a_model_of_transformers(redirect, encodec, monkeypatch):
     expected = load_codec(encodec).fingerprint()
     assert load_released(redirect("encodec")).fingerprint() == expected
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(encodec))
+    in_cache = {"config.json": str(encodec / "config.json")}
+    monkeypatch.setattr(
+        huggingface_hub, "try_to_load_from_cache", lambda _, file, **__: in_cache.get(file)
+    )
     assert load_released(redirect("someone/encodec_24khz")).fingerprint() == expected
 
 
@@ -121,9 +126,11 @@ def test_a_published_codec_of_the_hub(publish, monkeypatch):
     import huggingface_hub
 
     path, asked = publish(name="compression_state_dict.bin"), []
-    monkeypatch.setattr(huggingface_hub, "file_exists", lambda _, name: name == hub.CODEC_FILE)
+    files = [SimpleNamespace(rfilename=name, lfs=None) for name in hub.PUBLISHED_FILES]
+    listing = SimpleNamespace(siblings=files)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: listing)
     monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or str(path)
+        huggingface_hub, "hf_hub_download", lambda *names, **_: asked.append(names) or str(path)
     )
     monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
     found = Codec.from_pretrained("facebook/audiogen-medium")
@@ -133,7 +140,7 @@ def test_a_published_codec_of_the_hub(publish, monkeypatch):
 
 def test_a_whole_model_is_not_loaded_from_the_codec_alone(publish, tmp_path):
     publish(name="compression_state_dict.bin")
-    with pytest.raises(CheckpointError, match=r"reads the codec only, by Codec\.from_pretrained"):
+    with pytest.raises(CheckpointError, match=r"no language model: load it with Codec\.from_pretr"):
         load_model(tmp_path)
 
 
