@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 FEWEST_RUNS = 2
 NEIGHBORS = 2  # points on either side that share their spread
 LEAST = 0.02  # nats on either side: differences below this are no reason to worry
-SHOWN = re.compile(r"(train|val)/(loss|loss_codebook_\d+|loss_no_captions|loss_shuffled_captions)")
+SHOWN = re.compile(r"(train|val)/(loss|loss_codebook_\d+|loss_no_captions)")
 MAIN = "val/loss"
 FORMAT = 1
 
