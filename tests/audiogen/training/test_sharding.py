@@ -182,14 +182,9 @@ def test_samples_and_export_need_no_more_than_of_one_process(runs: Runs):
         assert torch.equal(value, average[f"lm.{name}"]), name
 
 
-def test_a_codec_is_not_trained_in_shares(scripts: Starter, tmp_path: Path):
-    words = ["experiment=smoke_codec", "trainer=fsdp_cpu", "trainer.max_steps=2"]
-    assert scripts.run("train_codec.py", *words, f"paths.runs={tmp_path}") == 2
-    assert "only language models are trained in shares" in scripts.log.read_text()
-    assert not list(tmp_path.glob("*/*"))
-
-
-def test_strategies_that_are_not_ours_are_refused():
+def test_strategies_that_do_not_train_as_one_process_are_refused():
     check_strategy(ShardedStrategy(), shardable=True)
+    with pytest.raises(ValueError, match="only language models are trained in shares"):
+        check_strategy(ShardedStrategy(), shardable=False)
     with pytest.raises(ValueError, match=r"FSDPStrategy is none of .* trainer=fsdp"):
         check_strategy(FSDPStrategy(), shardable=True)
