@@ -1,13 +1,19 @@
 """What a run has to reach: measured values held against the gates of an expected.json."""
 
+import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.command import Parser, exit_code
+from recipes.page.inputs import History, Run
+
 HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
+OTHER = "other sounds or settings"
 Measured = Mapping[str, float | None]
 
 
@@ -53,6 +59,27 @@ def check(measured: Measured, gates: Sequence[Mapping[str, Any]], *, sounds: str
     return outcomes
 
 
+def check_own(
+    measured: Measured,
+    path: Path,
+    *,
+    sources: Sequence[str],
+    history: History | None,
+    experiment: str,
+) -> list[Outcome]:
+    """Hold a run on recordings against an expected.json, which binds one experiment.
+
+    Args:
+        measured: see `check`.
+        path: of the expected.json.
+        sources: where the sounds are from; gates bind those of a single source.
+        history: of the training, which has the experiment's name.
+        experiment: the one that the gates were set for.
+    """
+    own = history is not None and history.run.startswith(f"{experiment}-") and len(sources) == 1
+    return check(measured, read_gates(path), sounds=sources[0] if own else OTHER)
+
+
 def all_hold(outcomes: Sequence[Outcome]) -> bool:
     """Whether every binding gate was measured and holds; False if none binds."""
     states = [outcome.state for outcome in outcomes if outcome.binding]
@@ -75,6 +102,33 @@ def show(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         state = outcome.state if outcome.binding else f"{outcome.state} (not binding)"
         print(f"{outcome.title:<{width}}  {outcome.expected:<12}  {outcome.reached:<12}  {state}")
+
+
+def gates_command(
+    outcomes_of: Callable[[Run], list[Outcome]],
+    argv: list[str] | None,
+    *,
+    prog: str,
+    description: str | None,
+    experiment: str,
+) -> int:
+    """Print the table of a run on recordings; return the exit code."""
+    parser = Parser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
+    args = parser.parse_args(argv)
+    try:
+        outcomes = outcomes_of(Run(folder=args.run))
+    except (ValueError, OSError) as error:
+        return exit_code(error)
+    show(outcomes)
+    if not any(outcome.binding for outcome in outcomes):
+        print(f"nothing binds {OTHER} than ESC-50 with {experiment}", file=sys.stderr)
+        return 0
+    return 0 if all_hold(outcomes) else 1
 
 
 def _outcome(gate: Mapping[str, Any], value: float | None, binding: bool) -> Outcome:

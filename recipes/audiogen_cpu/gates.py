@@ -5,7 +5,6 @@ fails or was not measured, 2 if there is no such run. Other sounds or settings t
 expected.json are bound by nothing, which is said.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Mapping
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED
-from recipes.command import Parser, exit_code
-from recipes.gates import Outcome, all_hold, check, read_gates, show
+from recipes.gates import Outcome, check_own, gates_command
 from recipes.page.inputs import History, Run
 from recipes.page.timing import stage_times, totals
 
@@ -31,7 +29,6 @@ STAGES = {
     "report": "this page",
 }  # the names of run.sh, in its order
 REQUIRED = tuple(name for name in STAGES if name not in ("codec", "report"))
-OTHER = "other sounds or settings"
 
 
 def measure(run: Run, found: Mapping[str, Any], history: History) -> dict[str, float | None]:
@@ -69,28 +66,13 @@ def outcomes_of(run: Run) -> list[Outcome]:
         sources = found["sources"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{run.folder}/judged/test.json is damaged: {error!r}") from error
-    own = history.run.startswith(f"{EXPERIMENT}-") and len(sources) == 1
-    return check(measured, read_gates(EXPECTED), sounds=sources[0] if own else OTHER)
+    return check_own(measured, EXPECTED, sources=sources, history=history, experiment=EXPERIMENT)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
-    parser = Parser(
-        prog="python -m recipes.audiogen_cpu.gates",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
-    args = parser.parse_args(argv)
-    try:
-        outcomes = outcomes_of(Run(folder=args.run))
-    except (ValueError, OSError) as error:
-        return exit_code(error)
-    show(outcomes)
-    if not any(outcome.binding for outcome in outcomes):
-        print(f"nothing binds {OTHER} than ESC-50 with {EXPERIMENT}", file=sys.stderr)
-        return 0
-    return 0 if all_hold(outcomes) else 1
+    prog = "python -m recipes.audiogen_cpu.gates"
+    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, experiment=EXPERIMENT)
 
 
 if __name__ == "__main__":

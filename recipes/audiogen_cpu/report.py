@@ -9,18 +9,17 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from audiogen.files import replacing
 from recipes import on_track
 from recipes.audiogen_cpu.gates import REQUIRED, STAGES, outcomes_of
 from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED
-from recipes.command import Parser, exit_code
+from recipes.command import Parser
 from recipes.demo.page.players import players_section
 from recipes.demo.page.training import lm_section
 from recipes.gates import verdict
+from recipes.page.command import page_command
 from recipes.page.curves import Line, chart
 from recipes.page.inputs import MissingInputError, Run
 from recipes.page.render import attempt, fill
@@ -114,22 +113,9 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
-    parser.add_argument("--out", type=Path, default=None, help="default: RUN/report.html")
-    args = parser.parse_args(argv)
-    if not args.run.is_dir():
-        print(f"error: {args.run} is not a folder; run.sh makes a run", file=sys.stderr)
-        return 2
-    out = args.out or args.run / "report.html"
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    page = render(Run(folder=args.run), date=date)
-    try:
-        with replacing(out) as path:
-            path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        return exit_code(error)
-    print(out)
-    return 0
+    return page_command(
+        parser, argv, lambda args, date: render(Run(folder=args.run), date=date), maker="run.sh"
+    )
 
 
 if __name__ == "__main__":

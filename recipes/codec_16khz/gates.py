@@ -5,15 +5,13 @@ fails or was not measured, 2 if there is no such run. Other sounds or settings t
 expected.json are bound by nothing, which is said.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recipes.codec_16khz.alarms import COLLAPSED
-from recipes.command import Parser, exit_code
-from recipes.gates import Outcome, all_hold, check, read_gates, show
+from recipes.gates import Outcome, check_own, gates_command
 from recipes.page.inputs import History, Run, is_number
 from recipes.page.timing import stage_times, totals
 
@@ -21,7 +19,6 @@ EXPECTED = Path(__file__).with_name("expected.json")
 EXPERIMENT = "codec_16khz_cpu"
 STAGES = {"data": "sounds", "codec": "train the codec", "health": "health of the codec"}
 REQUIRED = ("data", "codec")
-OTHER = "other sounds or settings"
 
 
 def measure(
@@ -58,10 +55,8 @@ def outcomes_of(
     measured: Mapping[str, float | None], found: Mapping[str, Any], history: History | None
 ) -> list[Outcome]:
     """Hold values against expected.json; its gates bind its own experiment on ESC-50 alone."""
-    own = history is not None and history.run.startswith(f"{EXPERIMENT}-")
     sources = found["sounds"]["sources"]
-    sounds = sources[0] if own and len(sources) == 1 else OTHER
-    return check(measured, read_gates(EXPECTED), sounds=sounds)
+    return check_own(measured, EXPECTED, sources=sources, history=history, experiment=EXPERIMENT)
 
 
 def _ends(history: History | None, name: str) -> tuple[float | None, float | None]:
@@ -70,29 +65,19 @@ def _ends(history: History | None, name: str) -> tuple[float | None, float | Non
     return (values[0], values[-1]) if len(values) > 1 else (None, None)
 
 
+def _outcomes(run: Run) -> list[Outcome]:
+    found = run.json("health/health.json", stage="health")
+    history = run.history("train_codec", stage="codec")
+    try:
+        return outcomes_of(measure(found, run, history), found, history)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{run.folder}/health/health.json is damaged: {error!r}") from error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
-    parser = Parser(
-        prog="python -m recipes.codec_16khz.gates",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
-    args = parser.parse_args(argv)
-    run = Run(folder=args.run)
-    try:
-        found = run.json("health/health.json", stage="health")
-        history = run.history("train_codec", stage="codec")
-        outcomes = outcomes_of(measure(found, run, history), found, history)
-    except (ValueError, OSError) as error:
-        return exit_code(error)
-    except (KeyError, TypeError) as error:
-        return exit_code(ValueError(f"{args.run}/health/health.json is damaged: {error!r}"))
-    show(outcomes)
-    if not any(outcome.binding for outcome in outcomes):
-        print(f"nothing binds {OTHER} than ESC-50 with {EXPERIMENT}", file=sys.stderr)
-        return 0
-    return 0 if all_hold(outcomes) else 1
+    prog = "python -m recipes.codec_16khz.gates"
+    return gates_command(_outcomes, argv, prog=prog, description=__doc__, experiment=EXPERIMENT)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ What the run folder does not hold, the page names, with the reason as far as it 
 import shlex
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from audiogen.files import replacing
 from recipes import on_track
-from recipes.command import Parser, exit_code
+from recipes.command import Parser
 from recipes.demo.gates import outcomes_of
 from recipes.demo.page.corpus import corpus_section
 from recipes.demo.page.judged import codebooks_section, losses_section, scores_section
@@ -22,6 +20,7 @@ from recipes.demo.page.players import players_section
 from recipes.demo.page.timing import timing_section
 from recipes.demo.page.training import codec_section, lm_section
 from recipes.gates import verdict
+from recipes.page.command import page_command
 from recipes.page.inputs import RECORDINGS, Run
 from recipes.page.render import attempt, fill
 
@@ -69,23 +68,13 @@ def render(run: Run, *, title: str | None, date: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Render, write, print the path; return the exit code."""
     parser = Parser(prog="recipes.demo.report", description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of the demo run")
     parser.add_argument("--title", default=None, help="heading of the page")
-    parser.add_argument("--out", type=Path, default=None, help="default: RUN/report.html")
-    args = parser.parse_args(argv)
-    if not args.run.is_dir():
-        print(f"error: {args.run} is not a folder; `make demo` makes a run", file=sys.stderr)
-        return 2
-    out = args.out or args.run / "report.html"
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    page = render(Run(folder=args.run), title=args.title, date=date)
-    try:
-        with replacing(out) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    except OSError as error:
-        return exit_code(error)
-    print(out)
-    return 0
+    return page_command(
+        parser,
+        argv,
+        lambda args, date: render(Run(folder=args.run), title=args.title, date=date),
+        maker="`make demo`",
+    )
 
 
 if __name__ == "__main__":
