@@ -82,6 +82,12 @@ def test_import_stays_light(module, loaded):
     assert not HEAVY & names_added_by(module, loaded)
 
 
+def test_transformers_is_loaded_by_the_first_network_not_by_an_import(loaded):
+    ours = [module for module in light_modules() if is_inside(module, "audiogen")]
+    assert "audiogen.text.t5" in ours
+    assert not [name for name in ours if "transformers" in names_added_by(name, loaded)]
+
+
 @pytest.mark.parametrize("module", ["audiogen", "audiogen.pipeline", "audiogen.lm.model"])
 def test_the_library_does_not_load_the_instrument(module):
     assert not (HEAVY | {"evaluation", "torchmetrics"}) & names_added_by(module, load(module))

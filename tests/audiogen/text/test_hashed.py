@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -24,9 +21,7 @@ def test_splits_words():
 
 def test_buckets_are_crc32_and_the_same_in_every_process():
     assert word_bucket("123456789", 2**32) == 0xCBF43926  # the check value of CRC-32
-    code = "from audiogen.text.hashed import word_bucket; print(word_bucket('dog', 4096))"
-    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert int(printed) == word_bucket("dog", 4096)
+    assert word_bucket("dog", 4096) == 2429  # as any other program computes it
 
 
 def test_masks_and_shapes(encoder):
