@@ -76,7 +76,10 @@ class NoInit(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Skip a draw."""
         if func in DRAWS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
@@ -85,16 +88,10 @@ class NoInit(TorchFunctionMode):
 class OnMeta(NoInit):
     """Also makes what `torch.empty` returns, as layers of torch allocate weights, hold nothing."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Redirect `torch.empty`, and skip what a draw does behind it."""
+    def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Redirect `torch.empty`, and skip a draw and what it does behind it."""
         if func is torch.empty:
-            kwargs = {**(kwargs or {}), "device": "meta"}
+            kwargs = {**kwargs, "device": "meta"}
         elif func in SCALED and args[0].is_meta:  # torch takes seconds to work out their shapes
             return args[0]
-        return super().__torch_function__(func, types, args, kwargs)
+        return super().call(func, args, kwargs)

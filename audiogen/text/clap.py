@@ -53,13 +53,8 @@ class ClapEncoder(PretrainedEncoder):
             raise ValueError(
                 f"max_tokens must leave room for a word and two ends, got {max_tokens}"
             )
-        config = {
-            "_type": "clap",
-            "name": str(name),
-            "max_tokens": max_tokens,
-            "lowercase": lowercase,
-        }
-        super().__init__(config, dim=dim, lazy=lazy)
+        config = {"_type": "clap", "max_tokens": max_tokens, "lowercase": lowercase}
+        super().__init__(config, name=name, dim=dim, lazy=lazy)
 
     @torch.no_grad()
     def encode(self, captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:

@@ -33,8 +33,8 @@ class PretrainedEncoder(nn.Module):
     casting it does not cast them, and ``train()`` does not bring dropout back.
 
     Args:
-        config: "_type" and the keywords that rebuild it, ``name`` among them: a local folder as
-            transformers' save_pretrained writes it, or a hub id.
+        config: "_type" and the keywords that rebuild it, but for ``name``.
+        name: a local folder as transformers' save_pretrained writes it, or a hub id.
         dim: the width its states should have; None takes what it has.
         lazy: read the weights when the first caption arrives. What can be found out without a
             network and without reading them is checked at once all the same.
@@ -50,10 +50,12 @@ class PretrainedEncoder(nn.Module):
     network_class: ClassVar[str]  # of transformers
     known: ClassVar[Mapping[str, int]]  # width by hub id
 
-    def __init__(self, config: dict[str, Any], *, dim: int | None, lazy: bool) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], *, name: str, dim: int | None, lazy: bool
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.name: str = config["name"]
+        self.name = str(name)
+        self.config = {"_type": config["_type"], "name": self.name, **config}
         self.device = torch.device("cpu")
         self._loaded: tuple[Any, Any] | None = None
         self.dim: int = self._agreed(dim, self._stated_width())

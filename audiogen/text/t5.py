@@ -64,13 +64,8 @@ class T5Encoder(PretrainedEncoder):
     ) -> None:
         if max_tokens is not None and max_tokens < 2:
             raise ValueError(f"max_tokens must leave room for a word and </s>, got {max_tokens}")
-        config = {
-            "_type": "t5",
-            "name": str(name),
-            "max_tokens": max_tokens,
-            "lowercase": lowercase,
-        }
-        super().__init__(config, dim=dim, lazy=lazy)
+        config = {"_type": "t5", "max_tokens": max_tokens, "lowercase": lowercase}
+        super().__init__(config, name=name, dim=dim, lazy=lazy)
 
     @torch.no_grad()
     def encode(self, captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:

@@ -26,21 +26,31 @@ def build_codec(**changes: object) -> Codec:
     return Codec(**(keywords | changes)).eval()
 
 
+def build_lm(**changes: object) -> TokenLM:
+    keywords = {
+        "num_codebooks": 3,
+        "codebook_size": 16,
+        "text_dim": 8,
+        "dim": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "delays": [0, 1, 2],
+    }
+    return TokenLM(**(keywords | changes))
+
+
 def build_model(*, seed: int = 0, **codec_changes: object) -> AudioGen:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         codec = build_codec(**codec_changes)
         text = HashedEncoder(dim=8, num_buckets=64, max_words=8)
-        lm = TokenLM(
-            num_codebooks=3,
-            codebook_size=16,
-            text_dim=8,
-            dim=16,
-            num_layers=2,
-            num_heads=2,
-            delays=[0, 1, 2],
-        )
+        lm = build_lm()
     return AudioGen(text=text, lm=lm, codec=codec, max_duration=0.1)
+
+
+@pytest.fixture(scope="session")
+def make_lm() -> Callable[..., TokenLM]:
+    return build_lm
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from audiogen import products as module
-from audiogen.lm.model import TokenLM
 from audiogen.products import OneDNNLinear, products
 
 pytestmark = pytest.mark.skipif(
@@ -105,18 +104,10 @@ def test_small_products_stay_where_they_are(calls, monkeypatch):
     assert calls == [(64, 64)]
 
 
-def test_a_training_step_of_the_language_model(calls):
+def test_a_training_step_of_the_language_model(calls, make_lm):
     """Every linear layer, the head in its loss included; blocks computed again, too."""
     torch.manual_seed(0)
-    lm = TokenLM(
-        num_codebooks=2,
-        codebook_size=16,
-        text_dim=8,
-        dim=16,
-        num_layers=2,
-        num_heads=2,
-        delays=[0, 1],
-    )
+    lm = make_lm(num_codebooks=2, delays=[0, 1])
     codes = torch.randint(0, 16, (2, 2, 9))
     states, mask = torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)
 

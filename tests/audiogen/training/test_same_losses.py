@@ -15,7 +15,6 @@ from audiogen.data.manifest import Clip, write_manifest
 from audiogen.data.sounds import SoundDataset, collate_sounds
 from audiogen.data.tokens import TokenDataset, collate_tokens
 from audiogen.encode import encode_manifest
-from audiogen.lm.model import TokenLM
 from audiogen.text.hashed import HashedEncoder
 from audiogen.training.data import DataModule
 from audiogen.training.history import HistoryLogger
@@ -71,20 +70,11 @@ def codes(manifest, codec_folder, tmp_path_factory):
     return encode_manifest(codec, manifest, out, **sizes)
 
 
-def losses(folder: Path, codec_folder: Path, **data) -> tuple[list[dict[str, str]], dict]:
+def losses(make_lm, folder: Path, codec_folder: Path, **data) -> tuple[list[dict[str, str]], dict]:
     """Train four updates with validation; return the history and the weights."""
     torch.manual_seed(0)
-    lm = TokenLM(
-        num_codebooks=2,
-        codebook_size=16,
-        text_dim=8,
-        dim=16,
-        num_layers=1,
-        num_heads=2,
-        delays=[0, 1],
-    )
     module = LMModule(
-        lm,
+        make_lm(num_codebooks=2, num_layers=1, delays=[0, 1]),
         text=HashedEncoder(dim=8, num_buckets=32, max_words=6),
         optimizer=partial(torch.optim.AdamW, lr=0.01),
         condition_dropout=0.3,
@@ -111,7 +101,7 @@ def losses(folder: Path, codec_folder: Path, **data) -> tuple[list[dict[str, str
 
 
 def test_sounds_and_their_codes_train_to_the_same_losses_and_weights(
-    manifest, codec_folder, codes, tmp_path
+    manifest, codec_folder, codes, make_lm, tmp_path
 ):
     tokens = partial(TokenDataset, codes, seed=SEED)
     sounds = partial(
@@ -123,6 +113,7 @@ def test_sounds_and_their_codes_train_to_the_same_losses_and_weights(
         sample_by="segment",
     )
     expected, weights = losses(
+        make_lm,
         tmp_path / "codes",
         codec_folder,
         train=partial(tokens, split="train"),
@@ -130,6 +121,7 @@ def test_sounds_and_their_codes_train_to_the_same_losses_and_weights(
         collate=collate_tokens,
     )
     found, found_weights = losses(
+        make_lm,
         tmp_path / "sounds",
         codec_folder,
         train=partial(sounds, split="train"),
