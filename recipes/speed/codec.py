@@ -5,7 +5,6 @@ Exit code 0 if every gate of expected.json that was measured holds, 1 if one fai
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -20,11 +19,11 @@ from audiogen.audio import read_audio
 from audiogen.checkpoint import load_codec
 from audiogen.codec.fast import accelerate
 from audiogen.codec.model import Codec
-from recipes.command import Parser, exit_code
+from recipes.command import Parser
 from recipes.speed.baseline import PlainCodec
 from recipes.speed.errors import code_errors, sound_errors
 from recipes.speed.memory import peak_of
-from recipes.speed.report import gates, show
+from recipes.speed.report import parse_works, speed_command
 from recipes.speed.timing import Work, cost, floor, in_turns, machine_rates
 
 WORKS = ("encode", "decode", "batch", "train")
@@ -39,7 +38,6 @@ WAYS: Mapping[str, Mapping[str, Any] | None] = {
     "fast-lstm-bfloat16": {"convolutions": "bfloat16", "lstm": "bfloat16"},
 }
 BATCHES = (1, 4, 8)
-EXPECTED = Path(__file__).with_name("expected.json")
 
 
 def make_codec(*, smoke: bool, source: str | None = None) -> Codec:
@@ -196,27 +194,18 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = Parser(prog="python -m recipes.speed.codec", description=__doc__.splitlines()[0])
-    parser.add_argument("work", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)} (all)")
     parser.add_argument("--seconds", type=float, help="of sound (10; --smoke: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (1)")
     parser.add_argument("--rounds", type=int, help="timed turns (9; --smoke: 1)")
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=list(WAYS), help="all if left out"
     )
     parser.add_argument("--codec", help="a trained codec, for its errors (random weights)")
     parser.add_argument("--sound", type=Path, help="a recording, for its errors (noise)")
-    parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--no-memory", dest="memory", action="store_false", help="skip the peaks")
-    parser.add_argument("--smoke", action="store_true", help="a tiny codec, once: does it run?")
-    args = parser.parse_args(argv)
+    args = parse_works(parser, argv, WORKS, smoke="a tiny codec")
     if args.seconds is None:
         args.seconds = 1.0 if args.smoke else 10.0
     if args.rounds is None:
         args.rounds = 1 if args.smoke else 9
-    args.work = args.work or list(WORKS)
-    unknown = sorted(set(args.work) - set(WORKS))
-    if unknown:
-        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(WORKS)}")
     if not (args.seconds > 0 and args.threads > 0 and args.rounds > 0):
         parser.error("--seconds, --threads and --rounds must be above 0")
     args.ways = list(dict.fromkeys(["baseline", *args.ways]))
@@ -227,20 +216,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, compare with expected.json."""
     try:
         args = parse(argv)
-        report = measure(args)
-        if args.json:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (ValueError, OSError) as error:
-        return exit_code(error)
-    show(report, WORKS)
-    expected = json.loads(EXPECTED.read_text(encoding="utf-8"))["gates"]
-    failed = [] if args.smoke else gates(report, expected)
-    for line in failed:
-        print(f"fails: {line}")
-    return 1 if failed else 0
+    return speed_command(args, measure, WORKS, gated=None if args.smoke else "gates")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Exit code 0 if every gate of expected.json that was measured holds, 1 if one fai
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -21,10 +20,10 @@ from torch.nn import functional as F
 
 from audiogen.lm.model import TokenLM
 from audiogen.products import products
-from recipes.command import Parser, exit_code
+from recipes.command import Parser
 from recipes.speed import lm_loss, lm_training
 from recipes.speed.memory import memory_of
-from recipes.speed.report import gates, show
+from recipes.speed.report import parse_works, speed_command
 from recipes.speed.timing import Work, in_turns, machine_rates
 
 WORKS = ("train", "loss", "loader")
@@ -38,7 +37,6 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "medium": CODES | {"dim": 1536, "num_layers": 48, "num_heads": 24},
 }
 STORED = 256  # items of the folder the loader reads
-EXPECTED = Path(__file__).with_name("expected.json")
 
 
 def make_lm(size: str) -> TokenLM:
@@ -200,27 +198,18 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = Parser(prog="python -m recipes.speed.lm", description=__doc__.splitlines()[0])
-    parser.add_argument("work", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)} (all)")
     parser.add_argument("--size", choices=SIZES, default="base", help="of the model (base)")
     parser.add_argument("--batch", type=int, default=2, help="items of an update (2)")
     parser.add_argument("--frames", type=int, default=500, help="of an item (500)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (1)")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns (5)")
     ways = lm_training.WAYS
     parser.add_argument(
         "--ways", nargs="+", choices=ways, help="of training; uncompiled by default"
     )
-    parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--no-memory", dest="memory", action="store_false", help="skip the peaks")
-    parser.add_argument("--smoke", action="store_true", help="a tiny model, once: does it run?")
-    args = parser.parse_args(argv)
+    args = parse_works(parser, argv, WORKS, smoke="a tiny model")
     if args.smoke:
         args.size, args.frames, args.rounds = "smoke", 20, 1
-    args.work = args.work or list(WORKS)
-    unknown = sorted(set(args.work) - set(WORKS))
-    if unknown:
-        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(WORKS)}")
     if min(args.batch, args.threads, args.rounds) < 1 or args.frames < 4:
         parser.error("--batch, --threads and --rounds must be above 0, --frames above 3")
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -235,21 +224,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, compare with expected.json."""
     try:
         args = parse(argv)
-        report = measure(args)
-        if args.json:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (ValueError, OSError) as error:
-        return exit_code(error)
-    show(report, WORKS)
     binding = not args.smoke and args.device == "cpu" and args.size == "base"
-    expected = json.loads(EXPECTED.read_text(encoding="utf-8"))["lm"]
-    failed = gates(report, expected) if binding else []
-    for line in failed:
-        print(f"fails: {line}")
-    return 1 if failed else 0
+    return speed_command(args, measure, WORKS, gated="lm" if binding else None)
 
 
 if __name__ == "__main__":

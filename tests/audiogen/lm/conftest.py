@@ -96,18 +96,9 @@ def reference(request):
 
 
 @pytest.fixture
-def tiny_lm():
+def tiny_lm(make_lm):
     """A small random `TokenLM` whose weights are wide enough for captions to matter."""
-    lm = TokenLM(
-        num_codebooks=3,
-        codebook_size=16,
-        text_dim=6,
-        dim=24,
-        num_layers=2,
-        num_heads=2,
-        delays=[0, 2, 1],
-        embedding_std=0.5,
-    )
+    lm = make_lm(text_dim=6, dim=24, delays=[0, 2, 1], embedding_std=0.5)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in lm.parameters():

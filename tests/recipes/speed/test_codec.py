@@ -12,6 +12,7 @@ from recipes.speed import codec as program
 from recipes.speed.baseline import PlainCodec
 from recipes.speed.errors import code_errors, sound_errors
 from recipes.speed.memory import main as memory
+from recipes.speed.report import EXPECTED, gates
 from recipes.speed.timing import Times, cost, floor, in_turns
 
 
@@ -133,21 +134,21 @@ def test_cost_counts_products_by_hand():
 def test_gates_bind_what_was_measured():
     expected = [{"work": "decode", "way": "fast", "value": "ratio_least", "at_least": 2.5}]
     report = {"decode": {"ways": {"fast": {"ratio_least": 2.4}}}}
-    assert program.gates(report, expected) == ["decode fast ratio_least: 2.4, expected 2.5 to inf"]
+    assert gates(report, expected) == ["decode fast ratio_least: 2.4, expected 2.5 to inf"]
     report["decode"]["ways"]["fast"]["ratio_least"] = 2.5
-    assert program.gates(report, expected) == []
-    assert program.gates({}, expected) == []
+    assert gates(report, expected) == []
+    assert gates({}, expected) == []
 
 
 def test_expected_names_what_there_is():
-    gates = json.loads(program.EXPECTED.read_text())["gates"]
-    assert {(g["work"], g["way"]) for g in gates if g["value"] == "ratio_least"} >= {
+    bounds = json.loads(EXPECTED.read_text())["gates"]
+    assert {(g["work"], g["way"]) for g in bounds if g["value"] == "ratio_least"} >= {
         ("encode", "near"),
         ("decode", "near"),
         ("encode", "fast"),
         ("decode", "fast"),
     }
-    for gate in gates:
+    for gate in bounds:
         assert gate["work"] in program.WORKS
         assert gate["way"] in {*program.WAYS, "bf16"}
         assert {"at_least", "at_most"} & gate.keys()

@@ -8,6 +8,7 @@ import torch
 from recipes.speed import lm as program
 from recipes.speed import lm_loss, lm_training
 from recipes.speed.memory import main as memory
+from recipes.speed.report import EXPECTED
 from recipes.speed.timing import Times
 
 
@@ -110,7 +111,7 @@ def test_mistakes_are_one_line(arguments, message, capsys, monkeypatch):
 
 
 def test_expected_names_what_there_is():
-    gates = json.loads(program.EXPECTED.read_text())["lm"]
+    gates = json.loads(EXPECTED.read_text())["lm"]
     for gate in gates:
         ways = {"train": lm_training.WAYS, "loss": lm_loss.WAYS, "loader": ["tokens"]}
         assert gate["way"] in ways[gate["work"]]
