@@ -59,6 +59,7 @@ def head_cross_entropy(
             f"expected a weight for each of the {targets.shape[1]} codebooks, "
             f"got weights {list(weights.shape)}"
         )
+    _check_targets(targets, codebook_size=len(weight) // targets.shape[1])
     if rows is None:
         rows = 512 if hidden.device.type == "cpu" else 8192
     if rows < 1:
@@ -69,6 +70,18 @@ def head_cross_entropy(
     learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned)
     loss, losses = HeadCrossEntropy.apply(hidden, weight, bias, targets, weights, rows, learning)
     return loss, losses
+
+
+def _check_targets(targets: Tensor, *, codebook_size: int) -> None:
+    """Refuse codes that do not exist; not on an accelerator, where the host would have to wait."""
+    if targets.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    codes = targets[targets != IGNORED]
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < codebook_size:
+        raise ValueError(
+            f"targets must be in [0, {codebook_size}) or {IGNORED} for none, got "
+            f"{int(codes.min())} to {int(codes.max())}: were they made by another codec?"
+        )
 
 
 class HeadCrossEntropy(torch.autograd.Function):

@@ -231,8 +231,7 @@ class TokenLM(nn.Module):
             valid: bool [B, K, T]; a codebook of delay d lacks its last d frames, and all of them
                 when T is not longer, unless ``complete``.
         """
-        layout, num_steps = self._layout(codes.shape[-1], complete=complete)
-        sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
+        sequence, layout = self._sequence(codes, complete=complete)
         logits, valid = align_logits(self(sequence, states, mask), layout)
         return logits, valid.expand(codes.shape)
 
@@ -265,23 +264,28 @@ class TokenLM(nn.Module):
         Raises:
             ValueError: if the segments are so short that no mask could give each codebook one.
         """
-        layout, num_steps = self._layout(codes.shape[-1], complete=complete)
-        if not bool((layout[:, 1 : num_steps + 1] >= 0).any(dim=1).all()):
+        sequence, layout = self._sequence(codes, complete=complete)
+        predicted = layout[:, 1 : sequence.shape[-1] + 1]
+        if not bool((predicted >= 0).any(dim=1).all()):
             raise ValueError(
                 f"segments of {codes.shape[-1]} frames are not longer than the longest delay, "
                 f"{self.pattern.max_delay}: a codebook would have nothing to learn from. Take "
                 f"longer ones, or complete=True"
             )
-        sequence = build_sequence(codes, layout[:, :num_steps], fill=self.special_token)
         targets = mask_targets(codes, code_mask).where(codes != self.special_token, IGNORED)
-        targets = build_sequence(targets, layout[:, 1 : num_steps + 1], fill=IGNORED)
+        targets = build_sequence(targets, predicted, fill=IGNORED)
         return self(sequence, states, mask, targets=targets, weights=weights)
 
-    def _layout(self, num_frames: int, *, complete: bool) -> tuple[Tensor, int]:
-        """Return the layout of T frames, and how many of its steps are read to predict them."""
+    def _sequence(self, codes: Tensor, *, complete: bool) -> tuple[Tensor, Tensor]:
+        """Return the steps to read to predict codes, int64 [B, K, S'], and their whole layout."""
+        num_frames, largest = codes.shape[-1], self.special_token
         layout = self.pattern.layout(num_frames)
         num_steps = layout.shape[1] if complete else self.pattern.count_valid_steps(num_frames)
-        return layout, num_steps - 1  # nothing is predicted behind the last
+        # Nothing is predicted behind the last step, so it is not read.
+        sequence = build_sequence(codes, layout[:, : num_steps - 1], fill=largest)
+        # Here too, as the last codes are targets only: `embed` does not see them.
+        check_sequence(codes, num_codebooks=self.num_codebooks, largest=largest)
+        return sequence, layout
 
     def embed(self, sequence: Tensor, *, start: int = 0) -> Tensor:
         """Sum the code embeddings of int64 [B, K, S], the first at step ``start``; add positions.

@@ -311,5 +311,13 @@ def test_refuses_what_does_not_belong_together():
         head_cross_entropy(hidden, weight, targets, rows=0)
     with pytest.raises(ValueError, match=r"each of the 3 codebooks, got weights \[2\]"):
         head_cross_entropy(hidden, weight, targets, weights=torch.ones(2))
-    with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
+    with pytest.raises(ValueError, match=r"targets must be in \[0, 4\) or -100 for none, got"):
         head_cross_entropy(hidden, weight, targets.clamp(min=0) + 4)
+
+
+@pytest.mark.parametrize("code", [-1, -7, 4])
+def test_refuses_a_single_target_that_is_no_code(code):
+    hidden, weight, targets, _ = make_head()
+    targets[0, 0, 0] = code
+    with pytest.raises(ValueError, match=r"targets must be in \[0, 4\)"):
+        head_cross_entropy(hidden, weight, targets)

@@ -323,7 +323,7 @@ def test_refuses_what_describes_no_model(change, message):
     ("codes", "message"),
     [
         (torch.full((1, 2, 3), 17), r"codes must be in \[0, 16\], where 16 stands for none"),
-        (torch.full((1, 2, 3), -1), "got -1 to 16: were they made by another codec"),
+        (torch.full((1, 2, 3), -1), "got -1 to -1: were they made by another codec"),
         (torch.zeros(1, 2, 3), "codes must be int64, got torch.float32"),
         (torch.zeros(1, 2, 3, dtype=torch.int16), "codes must be int64, got torch.int16"),
         (torch.zeros(1, 3, 3, dtype=torch.long), r"codes \[B, 2, T\].*got shape \[1, 3, 3\]"),
@@ -337,6 +337,20 @@ def test_refuses_codes_that_are_none(call, codes, message):
     lm = TokenLM(**TINY)
     with pytest.raises(ValueError, match=message):
         getattr(lm, call)(codes, torch.zeros(len(codes), 3, 64))
+
+
+@pytest.mark.parametrize("call", ["predict", "losses"])
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("code", [-1, -7, -100, 17])
+def test_refuses_codes_that_are_none_in_the_last_frame(call, complete, code):
+    """They are targets only: the model never reads them."""
+    lm = TokenLM(**TINY)
+    codes = torch.zeros(1, 2, 4, dtype=torch.long)
+    codes[..., -1] = 16  # hides a code: no target, and no mistake
+    getattr(lm, call)(codes, torch.zeros(1, 3, 64), complete=complete)
+    codes[0, 0, -1] = code
+    with pytest.raises(ValueError, match=r"codes must be in \[0, 16\], where 16 stands for none"):
+        getattr(lm, call)(codes, torch.zeros(1, 3, 64), complete=complete)
 
 
 @pytest.mark.parametrize(
