@@ -61,7 +61,11 @@ def rms(waveform: Tensor) -> Tensor:
 def mix_as_published(
     first: Tensor, second: Tensor, *, snr_db: float, start: int, level_db: float
 ) -> Tensor:
-    """Overlay rows float [B, t] and [B, u] with the arithmetic of the reference, zeros included."""
+    """Overlay rows float [B, t] and [B, u] with the arithmetic of the reference, zeros included.
+
+    Its guard against clipping divides by the largest sample. Where that is 0 in a row that clips
+    below, the published formula is undefined; here the largest magnitude takes its place.
+    """
     size = first.shape[1]
     first = at_level(first, BEFORE)
     second = at_level(pad(second[:, :size], (0, max(0, size - second.shape[1]))), BEFORE)
@@ -69,6 +73,7 @@ def mix_as_published(
     sound = mix_pair(first, second * ratio[:, None], start=start)
     sound = sound * (10 ** (level_db / 20) / (_row_rms(sound) + EPS))[:, None]
     peak = sound.amax(dim=1, keepdim=True).abs()
+    peak = peak.where(peak > EPS, sound.abs().amax(dim=1, keepdim=True))
     return torch.where(is_clipped(sound)[:, None], sound / (peak / (CEILING - EPS)), sound)
 
 

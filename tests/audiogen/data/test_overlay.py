@@ -117,6 +117,19 @@ def test_opposites_give_silence_and_no_nan():
     assert sound.abs().max() < 1e-4
 
 
+def test_a_row_that_clips_below_only_stays_finite():
+    """The published formula divides by its largest sample, 0."""
+    first = torch.zeros(2, 500)
+    first[0, :4] = -0.5
+    first[1] = noise(500)[0]
+    silence = torch.zeros(2, 500)
+    sound = mix_as_published(first, silence, snr_db=0, start=0, level_db=0)
+    assert bool(sound.isfinite().all())
+    assert sound[0].min().item() == pytest.approx(-CEILING)
+    alone = mix_as_published(first[1:], silence[1:], snr_db=0, start=0, level_db=0)
+    assert torch.equal(sound[1:], alone)
+
+
 def test_silence_gives_no_nan_in_the_reference_either():
     sound = mix_as_published(
         torch.zeros(2, 50), torch.zeros(2, 50), snr_db=0, start=3, level_db=-20
