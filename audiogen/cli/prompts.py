@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _integer(row: Mapping[str, Any], column: str, place: str) -> int | None:
     if value in (None, ""):
         return None
     try:
-        return int(str(value))
+        return int(re.sub(r"(?<=\d)\.0*$", "", str(value).strip()))  # pandas writes 1 as 1.0
     except ValueError as error:
         raise ValueError(f"{place}: {column} must be a whole number, got {value!r}") from error
 

@@ -35,6 +35,12 @@ def test_csv_as_a_spreadsheet_saves_it(tmp_path):
     assert [(p.text, p.seed, p.item) for p in prompts] == [("rain, wind", 1, 0), ("雨", 8, 0)]
 
 
+def test_whole_numbers_as_pandas_writes_them(tmp_path):
+    """A column with an empty cell is one of floats there."""
+    prompts = gather(tmp_path / "p.csv", "prompt,seed,item\nrain,1.0,2.0\nwind,,\ndog,-10.0,\n")
+    assert [(p.seed, p.item) for p in prompts] == [(1, 2), (1, 1), (-10, 0)]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -42,6 +48,8 @@ def test_csv_as_a_spreadsheet_saves_it(tmp_path):
         ("p.csv", "", "p.csv:1: expected a header.*got nothing"),
         ("p.csv", "prompt\nrain, wind\n", "p.csv:2: more fields than the header has columns"),
         ("p.csv", "prompt,seed\nrain,x\n", "p.csv:2: seed must be a whole number, got 'x'"),
+        ("p.csv", "prompt,seed\nrain,1.5\n", "p.csv:2: seed must be a whole number, got '1.5'"),
+        ("p.csv", "prompt,seed\nrain,.0\n", "p.csv:2: seed must be a whole number, got '.0'"),
         ("p.csv", "id,prompt\na,\n", "p.csv:2: no prompt in this line"),
         ("p.csv", "id,prompt\n../a,rain\n", "p.csv:2: id '../a' cannot name a file"),
         ("p.csv", "id,prompt\na,rain\na,dog\n", "id a stands on more than one line"),
