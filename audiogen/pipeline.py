@@ -21,7 +21,7 @@ from audiogen.generation.settings import (
     item_generators,
     window_frames,
 )
-from audiogen.generation.stages import Stages, finite
+from audiogen.generation.stages import Stages, as_tensor, finite
 from audiogen.generation.streaming import decode_pieces
 from audiogen.generation.windows import generate_windows
 from audiogen.lm.model import TokenLM
@@ -150,12 +150,14 @@ class AudioGen(Stages):
             descriptions: B captions; None and "" mean "no caption". A model that was trained on
                 attributes takes {"description": ..., "sound_class": ...} too.
             duration: seconds, the prompt's included; any length, never cut.
-            prompt_codes: int64 [B, K, P] to continue.
+            prompt_codes: int64 [B, K, P] to continue; nested lists and numpy arrays too.
             options: see `audiogen.generation.settings.Options`.
 
         Returns:
             int64 [B, K, round(duration * frame_rate)] on the model's device.
         """
+        if prompt_codes is not None:
+            prompt_codes = as_tensor(prompt_codes, name="prompt_codes")
         frames = self._frames(descriptions, duration, prompt_codes, options)
         new = torch.stack(list(frames), dim=-1)
         return new if prompt_codes is None else torch.cat([prompt_codes.to(new), new], dim=-1)
@@ -193,7 +195,7 @@ class AudioGen(Stages):
         """Continue a sound.
 
         Args:
-            prompt: float [B, C, T] or [C, T]; any number of channels.
+            prompt: float [B, C, T] or [C, T], a numpy array too; any number of channels.
             prompt_sample_rate: Hz.
             descriptions: one caption per item of the prompt; None is none for all.
             duration: seconds, the prompt's included.

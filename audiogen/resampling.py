@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 import torch
@@ -66,7 +67,15 @@ def convert_audio(
 
 
 def rate_ratio(source_rate: int, target_rate: int) -> tuple[int, int]:
-    """Return the target rate over the source rate as a fraction in lowest terms."""
+    """Return the target rate over the source rate as a fraction in lowest terms.
+
+    Raises:
+        ValueError: if one of them is no whole number of 1 or more; 16000.0 is one.
+    """
+    for rate in (source_rate, target_rate):
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not float(rate).is_integer():
+            raise ValueError(f"a sample rate must be a whole number of Hz, got {rate!r}")
+    source_rate, target_rate = int(source_rate), int(target_rate)
     if source_rate < 1 or target_rate < 1:
         raise ValueError(f"sample rates must be 1 or more Hz, got {source_rate} and {target_rate}")
     divisor = math.gcd(source_rate, target_rate)

@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import torch
 
-from audiogen.lm.sampling import check_sampling
+from audiogen.lm.guidance import check_guidance
+from audiogen.lm.sampling import check_sampling, is_number
 from audiogen.rng import item_generator
 
 logger = logging.getLogger(__name__)
@@ -46,11 +47,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
-        if not (math.isfinite(self.guidance_scale) and math.isfinite(self.temperature)):
-            raise ValueError(
-                "guidance_scale and temperature must be finite numbers, got "
-                f"{self.guidance_scale} and {self.temperature}"
-            )
+        check_guidance(self.guidance_scale)
+        if not math.isfinite(self.temperature):
+            raise ValueError(f"temperature must be a finite number, got {self.temperature!r}")
 
 
 def check_options(options: Options) -> None:
@@ -86,11 +85,11 @@ def count_frames(duration: float, frame_rate: float, *, name: str = "duration") 
     Raises:
         ValueError: if it is not a finite positive number of at least half a frame.
     """
-    if isinstance(duration, bool) or not isinstance(duration, int | float):
+    if not is_number(duration):
         raise ValueError(f"{name} must be a number of seconds, got {duration!r}")
     if not math.isfinite(duration) or duration <= 0:
         raise ValueError(f"{name} must be more than 0 seconds, got {duration}")
-    frames = round(duration * frame_rate)
+    frames = round(float(duration) * frame_rate)  # numpy's would be rounded to their own width
     if frames < 1:
         raise ValueError(
             f"{name} of {duration:g} s is shorter than one frame: ask for {1 / frame_rate:g} s "
@@ -154,6 +153,6 @@ def item_generators(count: int, options: Options) -> list[torch.Generator]:
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_number(value, whole=True):
         raise ValueError(f"a seed is a whole number, got {value!r}")
-    return value
+    return int(cast(int, value))

@@ -93,6 +93,7 @@ class Stages:
         The sound is brought to the codec's rate and channels as the reference does it, so that
         its continuation is the reference's.
         """
+        waveform = as_tensor(waveform, name="the sound")
         batch = waveform[None] if waveform.ndim == 2 else waveform
         if batch.ndim != 3 or not batch.is_floating_point() or not bool(batch.isfinite().all()):
             raise ValueError(
@@ -131,6 +132,20 @@ class Stages:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return upload(Path(folder), name, private=private, message="Upload from audiogen")
+
+
+def as_tensor(values: object, *, name: str) -> Tensor:
+    """Return what came as a tensor, nested list or numpy array as a tensor.
+
+    Raises:
+        ValueError: if `torch.as_tensor` makes nothing of it.
+    """
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"expected {name} as a tensor, got {type(values).__name__} that makes none: {error}"
+        ) from error
 
 
 def _check_parts(text: TextEncoder, lm: TokenLM, codec: Codec) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from audiogen.lm.generate import generate_frames
+from audiogen.lm.generate import checked_prompt, generate_frames
 from audiogen.lm.model import TokenLM
 
 
@@ -45,14 +45,14 @@ def generate_windows(
         guidance_scale: 1 is no guidance.
 
     Raises:
-        ValueError: if the prompt leaves nothing to generate.
+        ValueError: if the prompt leaves nothing to generate, or is not of codes all through.
     """
     if prompt.shape[-1] >= num_frames:
         raise ValueError(
             f"the prompt has {prompt.shape[-1]} frames and must be shorter than the {num_frames} "
             "asked for, which include it: ask for a longer duration, or cut the prompt"
         )
-    codes = prompt
+    codes = checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
     while (done := codes.shape[-1]) < num_frames:
         start = 0 if done < window else done - (window - stride)
         frames = []

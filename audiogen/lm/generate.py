@@ -1,6 +1,5 @@
 """The autoregressive loop: text and an optional prompt -> codes [B, K, T]."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from audiogen.lm.checks import check_text
 from audiogen.lm.decoding import StepDecoder
-from audiogen.lm.guidance import guide
+from audiogen.lm.guidance import check_guidance, guide
 from audiogen.lm.model import TokenLM
 from audiogen.lm.sampling import check_sampling, sample_codes
 from audiogen.tokens.patterns import build_sequence
@@ -50,7 +49,7 @@ def generate_codes(
     Raises:
         ValueError: if an argument does not fit, or a logit is not finite.
     """
-    prompt = _checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
+    prompt = checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
     frames = list(prompt.unbind(dim=-1))
     total = num_frames - len(frames)
     for frame in generate_frames(
@@ -94,9 +93,8 @@ def generate_frames(
     check_text(text, text_mask, batch=len(text), dim=lm.dim)
     _check_call(lm, text, generators)
     check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-    if not math.isfinite(guidance_scale):
-        raise ValueError(f"guidance_scale must be a finite number, got {guidance_scale}")
-    prompt = _checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
+    check_guidance(guidance_scale)
+    prompt = checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
     held = lm.pattern.steps(num_frames).T.tolist()  # T times the K steps of a frame
     layout = lm.pattern.layout(num_frames)
     missing = layout >= prompt.shape[-1]
@@ -156,7 +154,7 @@ def _check_call(lm: TokenLM, text: Tensor, generators: Sequence[torch.Generator]
         )
 
 
-def _checked_prompt(lm: TokenLM, prompt: Tensor | None, *, batch: int, num_frames: int) -> Tensor:
+def checked_prompt(lm: TokenLM, prompt: Tensor | None, *, batch: int, num_frames: int) -> Tensor:
     """Return the prompt as int64 [B, K, P] on the model's device, P = 0 where there is none."""
     if not isinstance(num_frames, int) or num_frames < 1:
         raise ValueError(f"expected a whole number num_frames of at least 1, got {num_frames!r}")

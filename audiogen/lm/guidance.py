@@ -3,8 +3,12 @@
 Source: arXiv:2207.12598; for token models AudioGen (arXiv:2209.15352), section 3.2.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from audiogen.lm.sampling import is_number
 
 
 def drop_conditions(mask: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
@@ -24,6 +28,16 @@ def drop_conditions(mask: Tensor, *, probability: float, generator: torch.Genera
         raise ValueError(f"probability is a chance in [0, 1], got {probability}")
     keep = torch.rand(len(mask), generator=generator, device=mask.device) >= probability
     return mask & keep[:, None]
+
+
+def check_guidance(scale: float) -> None:
+    """Refuse a guidance scale that is no finite number.
+
+    Raises:
+        ValueError: with what came instead.
+    """
+    if not is_number(scale) or not math.isfinite(scale):
+        raise ValueError(f"guidance_scale must be a finite number, got {scale!r}")
 
 
 def guide(conditional: Tensor, unconditional: Tensor, *, scale: float) -> Tensor:

@@ -5,21 +5,30 @@ written with exponential variables.
 """
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
+
+
+def is_number(value: object, *, whole: bool = False) -> bool:
+    """Whether it is a real or a whole number, Python's or numpy's; true and false are none."""
+    return isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
 
 
 def check_sampling(*, temperature: float, top_k: int, top_p: float) -> None:
     """Refuse settings that describe no distribution.
 
     Raises:
-        ValueError: if temperature or top_k is negative, top_k no whole number, or top_p outside
-            [0, 1].
+        ValueError: if temperature or top_k is negative, top_k no whole number, top_p outside
+            [0, 1], or one of them no number at all.
     """
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if not is_number(value):
+            raise ValueError(f"{name} must be a number, got {value!r}")
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0 (0 is greedy), got {temperature}")
-    if not isinstance(top_k, int) or top_k < 0:
+    if not is_number(top_k, whole=True) or top_k < 0:
         raise ValueError(
             f"top_k must be a whole number of at least 0 (0 keeps every code), got {top_k!r}"
         )

@@ -1,5 +1,6 @@
 """AudioGen: the promises about lengths, seeds, batches, streams and continuations."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -181,6 +182,41 @@ def test_a_prompt_that_makes_no_sense(model):
         model.generate_continuation(torch.zeros(1, 160), 16000, duration=0.01)
     with pytest.raises(ValueError, match="prompt codes"):
         model.generate_continuation(torch.zeros(1, 160), 16000, ["a", "b"], duration=0.1)
+
+
+def test_numbers_and_arrays_of_numpy_are_as_good(model):
+    plain = {"duration": 1 / 16, "seed": 3, "top_k": 5, "temperature": 0.5, "guidance_scale": 2}
+    of_numpy = {
+        "duration": np.float32(1 / 16),
+        "seed": np.int64(3),
+        "top_k": np.int64(5),
+        "temperature": np.float32(0.5),
+        "guidance_scale": np.int64(2),
+    }
+    codes = model.generate_codes(["rain"], **plain)
+    assert torch.equal(model.generate_codes(["rain"], **of_numpy), codes)
+    nucleus = model.generate_codes(["rain"], **plain, top_p=0.5)
+    assert torch.equal(model.generate_codes(["rain"], **of_numpy, top_p=np.float32(0.5)), nucleus)
+    expected = model.generate_codes(["rain"], **plain, prompt_codes=codes[..., :5])
+    for prompt in (codes[..., :5].tolist(), codes[..., :5].numpy()):
+        found = model.generate_codes(["rain"], **plain, prompt_codes=prompt)
+        assert torch.equal(found, expected)
+    sound = torch.sin(torch.arange(320) / 5)[None]
+    expected = model.generate_continuation(sound, 16000, **plain)
+    for rate in (16000.0, np.int64(16000), np.float32(16000)):
+        found = model.generate_continuation(sound.numpy(), rate, **plain)
+        assert torch.equal(found, expected)
+
+
+def test_prompts_that_are_no_tensor(model):
+    for codes in ([[[1, 2], [3]]], "codes", [[["a"]]]):
+        with pytest.raises(ValueError, match="expected prompt_codes as a tensor, got "):
+            model.generate_codes(["rain"], duration=0.1, prompt_codes=codes)
+    with pytest.raises(ValueError, match="expected the sound as a tensor, got str"):
+        model.generate_continuation("rain.wav", 16000, duration=0.1)
+    for rate in (16000.5, "16000", None, True, float("nan")):
+        with pytest.raises(ValueError, match="a sample rate must be a whole number of Hz"):
+            model.generate_continuation(torch.zeros(1, 160), rate, duration=0.1)
 
 
 def test_a_codec_that_needs_a_scale_cannot_continue(make_model):

@@ -1,5 +1,6 @@
 """What a call may ask for, and what is said about what makes no sense."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -91,10 +92,39 @@ def test_options_that_make_no_sense():
         check_options({"padding": "left"})
     with pytest.raises(ValueError, match="progress is a function"):
         check_options({"progress": True})
-    with pytest.raises(ValueError, match="must be finite"):
+    with pytest.raises(ValueError, match="guidance_scale must be a finite number, got nan"):
         Settings(guidance_scale=float("nan"))
     with pytest.raises(ValueError, match="temperature must be at least 0"):
         chosen(Settings(), {"temperature": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("guidance_scale", None),
+        ("guidance_scale", "3"),
+        ("guidance_scale", True),
+        ("temperature", None),
+        ("temperature", "1"),
+        ("temperature", float("inf")),
+        ("top_k", True),
+        ("top_k", 2.5),
+        ("top_p", None),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(option, value):
+    with pytest.raises(ValueError, match=f"^{option} must be a .*number.* got {value!r}"):
+        chosen(Settings(), {option: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    for duration in (np.int64(1), np.float32(1), np.float64(1), np.float16(1)):
+        assert count_frames(duration, 50) == 50
+    expected = first_draws(item_generators(1, {"seed": 3}))
+    assert first_draws(item_generators(1, {"seed": np.int64(3)})) == expected
+    assert first_draws(item_generators(1, {"seeds": np.array([3])})) == expected
+    with pytest.raises(ValueError, match="a seed is a whole number, got True"):
+        item_generators(1, {"seed": True})
 
 
 def test_options_take_the_place_of_settings():

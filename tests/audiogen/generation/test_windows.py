@@ -65,6 +65,14 @@ def test_a_prompt_longer_than_a_window(model, text):
     assert torch.equal(codes[..., 33:39], tail[..., 14:])
 
 
+@pytest.mark.parametrize("code", [-1, 16])
+def test_a_prompt_is_checked_where_no_window_sees_it(model, text, code):
+    prompt = torch.zeros(2, 3, 33, dtype=torch.long)
+    prompt[0, 0, 0] = code
+    with pytest.raises(ValueError, match=r"prompt codes must be in \[0, 16\)"):
+        run(model, text, num_frames=40, prompt=prompt)
+
+
 def test_a_prompt_that_leaves_nothing_to_do(model, text):
     prompt = torch.zeros(2, 3, 8, dtype=torch.long)
     with pytest.raises(ValueError, match="8 frames and must be shorter than the 8 asked for"):

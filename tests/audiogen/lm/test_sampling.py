@@ -86,6 +86,11 @@ def test_a_high_temperature_forgets_the_logits():
         ({"temperature": math.nan}, "temperature must be at least 0"),
         ({"top_k": -1}, "top_k must be a whole number of at least 0"),
         ({"top_p": 1.5}, r"top_p must be in \[0, 1\]"),
+        ({"top_k": True}, "top_k must be a whole number of at least 0 .* got True"),
+        ({"top_k": None}, "top_k must be a whole number of at least 0 .* got None"),
+        ({"temperature": None}, "temperature must be a number, got None"),
+        ({"temperature": "1"}, "temperature must be a number, got '1'"),
+        ({"top_p": "1"}, "top_p must be a number, got '1'"),
     ],
 )
 def test_refuses_settings_that_describe_no_distribution(settings, message):
