@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import math
 import re
 import sys
 import unicodedata
@@ -21,7 +22,7 @@ from audiogen.checkpoint import find_folder, read_model_config
 from audiogen.cli.device import chosen_device
 from audiogen.cli.prompts import Prompt, gather_prompts
 from audiogen.files import remove_unfinished, replacing
-from audiogen.generation.settings import count_frames
+from audiogen.generation.settings import Settings, count_frames
 from audiogen.model_folder.layout import model_hash
 from audiogen.pipeline import AudioGen
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     prompts = gather_prompts(args.texts, args.prompts, seed=args.seed)
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
+    _check_out(args.out)
     device = chosen_device(args.device)
     config = read_model_config(find_folder(args.model))
     settings = _settings(args, config)
@@ -69,7 +71,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_out(out: Path) -> None:
+    """Refuse a folder that cannot be made, before the work rather than after it."""
+    found = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not found.is_dir():
+        raise ValueError(f"--out {out}: {found} is a file: name a folder for the sounds")
+
+
 def _settings(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the sounds, checked.
+
+    Raises:
+        ValueError: if it makes no sense, or the model cannot generate.
+    """
     if "max_duration" not in config:
         raise ValueError(f"{args.model} is a codec, not a whole model: it cannot generate")
     duration = config["max_duration"] if args.duration is None else args.duration
@@ -80,13 +94,16 @@ def _settings(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any
             f"--duration of {duration:g} s does not fit into a .wav file, which holds {longest} s "
             f"at {rate} Hz"
         )
-    return {
+    settings = {
         "duration": duration,
         "guidance_scale": args.guidance_scale,
         "temperature": args.temperature,
         "top_k": args.top_k,
         "top_p": args.top_p,
     }
+    Settings(**settings)  # checks them; from the configuration, as loading the model takes long
+    count_frames(duration, rate / math.prod(config["codec"]["ratios"]))
+    return settings
 
 
 def _job(prompt: Prompt, out: Path, settings: dict[str, Any], model: str) -> Job:

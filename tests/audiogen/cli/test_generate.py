@@ -170,6 +170,32 @@ def test_mistakes(call, tmp_path, options, message):
     assert not list((tmp_path / "out").glob("*"))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": "nan"}, "temperature must be at least 0"),
+        ({"temperature": "inf"}, "temperature must be a finite number"),
+        ({"guidance_scale": "inf"}, "guidance_scale must be a finite number"),
+        ({"top_k": -1}, "top_k must be a whole number of at least 0"),
+        ({"top_p": 2}, "top_p must be in [0, 1]"),
+        ({"duration": 0}, "duration must be more than 0 seconds"),
+        ({"duration": "1e-9"}, "shorter than one frame"),
+        ({"out": "file"}, "file is a file: name a folder for the sounds"),
+        ({"out": "file/below"}, "file is a file: name a folder for the sounds"),
+    ],
+)
+def test_mistakes_are_found_before_the_model_is_loaded(
+    call, tmp_path, monkeypatch, options, message
+):
+    (tmp_path / "file").write_text("kept")
+    monkeypatch.setattr(AudioGen, "from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    code, paths, messages = call("rain", **options)
+    assert (code, paths) == (2, [])
+    assert message in messages
+    assert len(messages.splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "kept"
+
+
 def test_a_codec_cannot_generate(model, tmp_path, capsys):
     path = save_codec(model.codec, tmp_path / "codec")
     assert main(["generate", "rain", "--model", str(path)]) == 2
