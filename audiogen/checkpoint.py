@@ -23,7 +23,7 @@ from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
 from audiogen.model_folder.layout import CheckpointError, read_config, write_folder
 from audiogen.model_folder.ours import is_ours, kept_dtype, load_our_codec, load_our_model
-from audiogen.model_folder.parts import Model
+from audiogen.model_folder.parts import Model, text_beside
 from audiogen.model_folder.replace import restore_folder
 from audiogen.released.facts import hashed_config
 from audiogen.released.lm_load import read_lm_file
@@ -72,7 +72,8 @@ def save_model(
 
     Args:
         folder: new, empty, or a model folder, whose other files (notes, a T5 folder) are kept.
-        text: its tensors are written only if it learns with the language model.
+        text: its tensors are written only if it learns with the language model. A T5 that lay in
+            the folder of the model that was loaded is copied; any other is named.
         lm: the language model.
         codec: whose codes the language model was trained on.
         max_duration: seconds, the longest window the language model was trained on.
@@ -94,7 +95,8 @@ def save_model(
         modules["text.safetensors"] = text
     encoder = describe_part(text.config)
     facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": encoder}
-    return write_folder(Path(folder), config, modules, card=card, facts=facts)
+    beside = text_beside(text)
+    return write_folder(Path(folder), config, modules, card=card, facts=facts, folders=beside)
 
 
 def load_codec(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from audiogen.model_folder.card import check_card, render_card
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE
 from audiogen.model_folder.replace import replace_folder
+from audiogen.text.folders import copy_encoder
 
 VERSION = 1  # raised with every change of the layout
 OLDEST_READER = 1  # the oldest VERSION whose reader still understands what is written here
@@ -163,6 +164,7 @@ def write_folder(
     *,
     card: Mapping[str, object] | None,
     facts: Mapping[str, object],
+    folders: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write a model folder, whole or not at all; other files of an older one are kept.
 
@@ -172,6 +174,7 @@ def write_folder(
         modules: file name -> the part whose tensors it holds.
         card: see `audiogen.model_folder.card.check_card`.
         facts: see `audiogen.model_folder.card.render_card`.
+        folders: relative name -> a text encoder's folder, which is copied there.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model.
@@ -185,7 +188,11 @@ def write_folder(
         "written_by": version("audiogen"),
     }
     files: dict[str, dict[str, Any]] = {}
-    with replace_folder(folder, owned=OWN_FILES) as staging:
+    folders = folders or {}
+    owned = (*OWN_FILES, *(Path(name).parts[0] for name in folders))
+    with replace_folder(folder, owned=owned) as staging:
+        for name, source in folders.items():
+            copy_encoder(source, staging / name)
         for name, module in modules.items():
             path = staging / name
             write_tensors(_storable(module), path, {"format": "pt"})

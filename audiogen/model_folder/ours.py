@@ -11,7 +11,7 @@ from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_on_meta, build_part
 from audiogen.model_folder.layout import CheckpointError, load_strict, read_config, read_tensors
-from audiogen.model_folder.parts import Model, place_of_text
+from audiogen.model_folder.parts import Model, name_text, place_of_text, where_else
 from audiogen.text import TextEncoder, build_text_encoder, outside_names, placed
 
 Part = TypeVar("Part")
@@ -86,9 +86,13 @@ def _load_text(folder: Path, config: Mapping[str, Any], override: str | Path | N
             "of the model, and text_encoder is one other place for one: leave text_encoder out"
         )
     keywords = placed(config["text"], lambda name: place_of_text(name, folder, override))
-    text = _build(build_text_encoder, {"config": keywords}, folder)
-    if override is not None:  # a model saved again names what it named, not a place on this disk
-        text.config = placed(text.config, lambda _: named[0])
+    try:
+        text = _build(build_text_encoder, {"config": keywords}, folder)
+    except OSError as error:
+        if len(named) != 1:
+            raise
+        raise where_else(error, folder / "config.json", named[0]) from error
+    name_text(text, named, folder)
     # Even if config.json does not list it: a trained encoder without its tensors is noise.
     if isinstance(text, nn.Module) and (text.trainable or "text.safetensors" in config["files"]):
         state = read_tensors(folder, config, "text.safetensors")

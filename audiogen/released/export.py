@@ -1,7 +1,6 @@
 """`Codec` and whole models -> the published layout."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from audiogen.files import given_path, replacing
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE, PUBLISHED_FILES
 from audiogen.model_folder.layout import CheckpointError
+from audiogen.model_folder.parts import text_beside
 from audiogen.model_folder.replace import replace_folder
 from audiogen.released.codec_config import write_codec_config
 from audiogen.released.lm_names import published_places
@@ -23,7 +23,7 @@ from audiogen.released.names import published_names
 from audiogen.released.strict import is_finite
 from audiogen.released.xp_cfg import dump
 from audiogen.text import TextEncoder
-from audiogen.text.folders import FILES
+from audiogen.text.folders import copy_encoder
 
 
 class Parts(Protocol):
@@ -102,11 +102,12 @@ def _export_model(
         model.lm, model.codec, model.text, max_duration=model.max_duration, card=card
     )
     package = _package(tensors, config, dtype or model.lm.head.weight.dtype)
-    source = Path(name).expanduser()
-    owned = (*PUBLISHED_FILES, *([source.name] if source.is_dir() else []))
+    own_place = Path(name).expanduser()
+    beside = text_beside(model.text) or ({own_place.name: own_place} if own_place.is_dir() else {})
+    owned = (*PUBLISHED_FILES, *(Path(target).parts[0] for target in beside))
     with replace_folder(folder, owned=owned) as staging:
-        if source.is_dir():
-            _copy_text(source, staging / source.name)
+        for target, source in beside.items():
+            copy_encoder(source, staging / target)
         _save(package, staging / LM_FILE)
         _save(codec_package(model.codec, torch.float32), staging / CODEC_FILE)
     return folder
@@ -138,13 +139,6 @@ def _save(package: Mapping[str, Any], path: Path) -> None:
         torch.save(dict(package), stream)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _copy_text(source: Path, target: Path) -> None:
-    target.mkdir()
-    for pattern in FILES:
-        for file in source.glob(pattern):
-            shutil.copyfile(file, target / file.name)
 
 
 def _card(model: object, card: Mapping[str, object] | None) -> Mapping[str, object]:

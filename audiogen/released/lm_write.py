@@ -7,6 +7,7 @@ from typing import Any
 
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.parts import text_beside
 from audiogen.released.lm_config import ATTRIBUTE, FUSERS, OURS, read_lm_config
 from audiogen.released.lm_keys import ONLY, PATTERNS, TRANSFORMER, UNSAID
 from audiogen.released.xp_cfg import XpCfg
@@ -56,6 +57,7 @@ def write_lm_config(
     What it has no words for stands under the key "audiogen", which other readers pass over.
     """
     place = Path(str(text.config["name"])).expanduser()
+    own = not text_beside(text)  # what lay beside a model keeps its name
     config = lm.config | {"hidden_scale": _whole(lm.config["hidden_scale"])}
     tree = {
         "solver": "audiogen",
@@ -74,7 +76,7 @@ def write_lm_config(
             ATTRIBUTE: {
                 "model": "t5",
                 "t5": {
-                    "name": place.name if place.is_dir() else text.config["name"],
+                    "name": place.name if own and place.is_dir() else text.config["name"],
                     "finetune": False,
                     "word_dropout": 0.0,
                     "normalize_text": False,

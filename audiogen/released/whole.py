@@ -11,7 +11,7 @@ from audiogen.files import given_path
 from audiogen.model_folder.build import build_part
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE
 from audiogen.model_folder.layout import CheckpointError
-from audiogen.model_folder.parts import Model, place_of_text
+from audiogen.model_folder.parts import Model, name_text, place_of_text, where_else
 from audiogen.released.archive import is_archive, read_archive
 from audiogen.released.facts import model_config
 from audiogen.released.lm_load import LMFile, build_lm, lm_file, read_lm_file
@@ -140,18 +140,14 @@ def load_text(file: LMFile, override: str | Path | None) -> TextEncoder:
     try:
         text = build_part(build_text_encoder, {"config": config}, file.path, said_in="xp.cfg")
     except OSError as error:
-        raise type(error)(
-            f"{error}. {file.path} names {name!r}: put a folder of that name beside it, or name "
-            "another place by text_encoder="
-        ) from error
+        raise where_else(error, file.path, name) from error
     width = file.keywords["text_dim"]
     if text.dim != width:
         raise CheckpointError(
             f"{file.path} reads text states of width {width}, and the T5 encoder {place} gives "
             f"{text.dim}: take the one it was trained with, {name!r}"
         )
-    if override is not None:  # a model saved again names what it named, not a place on this disk
-        text.config = {**text.config, "name": name}
+    name_text(text, [name], file.path.parent)
     if isinstance(text, nn.Module):
         text.eval()
     return text

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,6 +85,14 @@ def lacks(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{index.name} is damaged"
     return f"{len(missing)} of {len(listed)} files of weights are missing" if missing else None
+
+
+def copy_encoder(source: Path, target: Path) -> None:
+    """Copy the files that an encoder is read from into a new folder."""
+    target.mkdir(parents=True)
+    pickled = () if any(source.glob("*.safetensors")) else ("*.bin",)
+    for name in {file.name for pattern in (*FILES, *pickled) for file in source.glob(pattern)}:
+        shutil.copyfile(source / name, target / name)
 
 
 def content_of(folder: Path) -> dict[str, str]:

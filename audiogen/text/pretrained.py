@@ -50,6 +50,8 @@ class PretrainedEncoder(nn.Module):
     network_class: ClassVar[str]  # of transformers
     known: ClassVar[Mapping[str, int]]  # width by hub id
 
+    beside = False  # whether it lay in the folder of its model, with which it is then saved
+
     def __init__(
         self, config: Mapping[str, Any], *, name: str, dim: int | None, lazy: bool
     ) -> None:

@@ -1,5 +1,6 @@
 """Whole published models: the reference's own codes, and parts that do not belong together."""
 
+import json
 import os
 import shutil
 
@@ -12,7 +13,7 @@ from audiogen.generation.stages import Stages
 from audiogen.model_folder.layout import CheckpointError, model_hash
 from audiogen.model_folder.parts import Model
 from audiogen.pipeline import AudioGen
-from audiogen.released import load_language_model, load_released
+from audiogen.released import export_released, load_language_model, load_released
 
 from .plain_lm import build_plain_lm
 from .published_lm import (
@@ -261,6 +262,27 @@ def test_a_published_model_becomes_one_of_ours(loaded, tmp_path):
     saved = loaded.save_pretrained(tmp_path / "ours")
     found = AudioGen.from_pretrained(saved).generate_codes(["rain"], duration=0.2, seed=3)
     assert torch.equal(found, expected)
+
+
+def test_a_saved_model_does_not_depend_on_where_it_was_loaded_from(folder, tmp_path, monkeypatch):
+    """It names its T5 as the checkpoint did, and takes it along, once and once more."""
+    monkeypatch.chdir(folder.parent)
+    AudioGen.from_pretrained(folder.name).save_pretrained(tmp_path / "ours")
+    monkeypatch.chdir(tmp_path)
+    AudioGen.from_pretrained("ours").save_pretrained("ours")
+    AudioGen.from_pretrained("ours").save_pretrained("again")
+    export_released(AudioGen.from_pretrained("again"), "back")
+    monkeypatch.chdir("/")
+    for name in ("ours", "again"):
+        saved = tmp_path / name
+        assert json.loads((saved / "config.json").read_text())["text"]["name"] == "t5_tiny"
+        assert AudioGen.from_pretrained(saved).text.dim == 32
+    assert load_model(tmp_path / "back").text.config["name"] == "t5_tiny"
+    shutil.rmtree(tmp_path / "ours" / "t5_tiny")
+    with pytest.raises(OSError, match=r"config.json names 't5_tiny': .* by text_encoder="):
+        load_model(tmp_path / "ours")
+    parts = load_model(tmp_path / "ours", text_encoder=T5)
+    assert parts.text.config["name"] == "t5_tiny"
 
 
 def test_a_stereo_prompt_at_another_rate_is_heard(loaded):
