@@ -38,6 +38,9 @@ UNIMPORTANT = (
     "trainer.enable_model_summary",
 )
 
+# Others refer to these, and count with what they make of it.
+REFERRED = ("paths", "updates")
+
 # In folders of transformers and in published ones, nothing else says which weights they are.
 WEIGHTS = (".safetensors", ".bin", ".th")
 
@@ -95,7 +98,7 @@ def _resolved(pruned: dict, folders: dict[str, Any]) -> dict[str, Any]:
     """Resolve a pruned configuration with ``folders`` standing in for ``paths``."""
     container = OmegaConf.to_container(OmegaConf.create({**pruned, "paths": folders}), resolve=True)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key != "paths"}
+    return {str(key): value for key, value in container.items() if key not in REFERRED}
 
 
 def _drop(tree: dict, key: str) -> None:

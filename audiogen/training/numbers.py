@@ -64,6 +64,8 @@ def check_numbers(cfg: DictConfig) -> None:
     Raises:
         RunError: naming the key.
     """
+    if OmegaConf.select(cfg, "trainer.max_steps", default=1, throw_on_missing=True) is None:
+        raise RunError("trainer.max_steps is required and was not given: add updates=...")
     for key, (lowest, highest) in WHOLE.items():
         value = _value(cfg, key)
         whole = type(value) is int and value >= lowest and (highest is None or value <= highest)

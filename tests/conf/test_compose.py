@@ -196,3 +196,38 @@ def test_launcher_asks_slurm_for_what_the_trainer_uses():
     assert launcher.gpus_per_node == launcher.tasks_per_node == 4
     assert launcher.max_num_timeout == 5
     assert cfg.resume_from == "auto"  # or a resubmitted job would start from zero
+
+
+LARGE = [
+    *(("train_lm", f"audiogen_{name}") for name in ("base", "small", "medium", "large", "v1")),
+    *(("train_codec", f"codec_{name}") for name in ("16khz", "16khz_causal", "24khz", "48khz")),
+]
+
+
+@pytest.mark.parametrize(("root", "name"), LARGE)
+def test_a_trainer_on_the_command_line_takes_the_place_of_the_experiments_gpus(root, name):
+    asked = trained(root, f"experiment={name}")
+    smoke = trained(root, f"experiment={name}", "trainer=smoke").trainer
+    assert (smoke.accelerator, smoke.devices, smoke.max_steps) == ("cpu", 1, 2)
+    assert smoke.val_check_interval == 2
+    cpu = trained(root, f"experiment={name}", "trainer=cpu").trainer
+    assert (cpu.accelerator, cpu.devices) == ("cpu", 1)
+    assert cpu.max_steps == asked.trainer.max_steps == asked.updates
+    shared = trained(root, f"experiment={name}", "trainer=fsdp").trainer
+    assert (shared.devices, shared.max_steps) == (8, asked.updates)
+
+
+@pytest.mark.parametrize("trainer", ["smoke", "cpu", "ddp_cpu", "fsdp_cpu"])
+def test_smoke_is_as_short_on_any_trainer(trainer):
+    assert trained("train_lm", "experiment=smoke", f"trainer={trainer}").trainer.max_steps == 2
+
+
+def test_updates_and_max_steps_are_one_number_of_the_run():
+    short, long = (trained("train_lm", "experiment=smoke", f"updates={n}") for n in (3, 4))
+    assert run_id(_root_=short) == run_id(
+        _root_=trained("train_lm", "experiment=smoke", "updates=3")
+    )
+    lengthy = trained("train_lm", "experiment=audiogen_small", "updates=4")
+    by_trainer = trained("train_lm", "experiment=audiogen_small", "trainer.max_steps=4")
+    assert run_id(_root_=lengthy) == run_id(_root_=by_trainer)
+    assert (short.trainer.max_steps, long.trainer.max_steps) == (2, 2)  # smoke has its own
