@@ -102,7 +102,8 @@ def _settings(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any
         "top_p": args.top_p,
     }
     Settings(**settings)  # checks them; from the configuration, as loading the model takes long
-    count_frames(duration, rate / math.prod(config["codec"]["ratios"]))
+    ratios = config["codec"].get("ratios", [1])  # of a published codec known when it is loaded
+    count_frames(duration, rate / math.prod(ratios))
     return settings
 
 

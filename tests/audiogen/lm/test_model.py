@@ -348,9 +348,11 @@ def test_refuses_codes_that_are_none_in_the_last_frame(call, complete, code):
     codes = torch.zeros(1, 2, 4, dtype=torch.long)
     codes[..., -1] = 16  # hides a code: no target, and no mistake
     getattr(lm, call)(codes, torch.zeros(1, 3, 64), complete=complete)
-    codes[0, 0, -1] = code
-    with pytest.raises(ValueError, match=r"codes must be in \[0, 16\], where 16 stands for none"):
-        getattr(lm, call)(codes, torch.zeros(1, 3, 64), complete=complete)
+    for k in range(2):
+        wrong = codes.clone()
+        wrong[0, k, -1] = code
+        with pytest.raises(ValueError, match=r"codes must be in \[0, 16\], where 16 stands"):
+            getattr(lm, call)(wrong, torch.zeros(1, 3, 64), complete=complete)
 
 
 @pytest.mark.parametrize(
