@@ -1,5 +1,6 @@
 """Files that are either whole or not there, and paths as people give them."""
 
+import errno
 import os
 import secrets
 import socket
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_SHOWN = 200  # characters of a path in a message
 
 
@@ -43,6 +45,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary name is hidden, keeps the suffix, and does not contain the final name, which
     may already be as long as the file system allows. Missing parent folders are made.
+
+    Raises:
+        OSError: that names ``path`` if the disk is full, whatever came of that; see `full_disk`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +55,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        raise OSError(full.errno, full.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """Return the error of a full disk (or quota) that ``error`` is or followed from, if one is.
+
+    `torch.save` hides it behind a RuntimeError: at its end it misses the bytes that were lost.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno in FULL:
+            return link
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def remove_unfinished(folder: str | Path) -> None:

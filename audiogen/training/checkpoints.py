@@ -7,7 +7,6 @@ weights_only=True.
 
 import logging
 import os
-import pickle
 import signal
 import zipfile
 from pathlib import Path
@@ -24,6 +23,7 @@ from audiogen.files import remove_unfinished, replacing
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+FOLDER = 0x10  # the bit of MS-DOS among the attributes of a zip's record
 AGREE_EVERY = 10  # updates between the ranks asking each other whether one was told to stop
 
 
@@ -65,12 +65,17 @@ def is_whole(path: Path) -> bool:
     """Say whether every record of a checkpoint file has its checksum, and none would run code."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
+            if archive.testzip() is not None or any(map(_is_folder, archive.infolist())):
                 return False
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, OSError, EOFError, RuntimeError):
+    except Exception:  # neither zipfile nor pickle has one error for damage
         return False
     return isinstance(state, dict)
+
+
+def _is_folder(record: zipfile.ZipInfo) -> bool:
+    """Say whether a record is marked as a folder; torch would read nothing, and take that."""
+    return bool(record.external_attr & FOLDER)
 
 
 class Checkpointer(Checkpoint):

@@ -20,6 +20,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from audiogen.files import full_disk
 from audiogen.training.identity import register_resolvers
 
 CODE = Path(__file__).parents[1]
@@ -76,7 +77,10 @@ def command_line(options: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def explained(config_name: str) -> Iterator[None]:
-    """Turn mistakes of the caller into one line and exit code 2, Ctrl-C into one and 130."""
+    """Turn mistakes of the caller into one line and exit code 2, Ctrl-C into one and 130.
+
+    What no other words would cure, a full disk or a loss that is NaN, is one line and exit code 1.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -86,6 +90,10 @@ def explained(config_name: str) -> Iterator[None]:
         sys.stderr.write(f"error: {error}\n")  # a loss that is NaN: the numbers', not the caller's
         sys.exit(1)
     except Exception as error:
+        full = full_disk(error)
+        if full is not None:
+            sys.stderr.write(f"error: {_explain_full(full)}\n")
+            sys.exit(1)
         line = explain(error, config_name=config_name, overrides=sys.argv[1:])
         if line is None:
             raise
@@ -107,6 +115,14 @@ def explain(error: BaseException, *, config_name: str, overrides: list[str]) -> 
     return _from_worker(str(error)) if isinstance(error, ValueError) else None
 
 
+def _explain_full(full: OSError) -> str:
+    place = f"{full.filename}: " if full.filename else ""
+    return (
+        f"{place}the disk is full ({full.strerror}): free some space, then start the same command "
+        "again"
+    )
+
+
 def _from_worker(text: str) -> str | None:
     """The message of an error of ours that a loading process passed on with its traceback."""
     ours = re.findall(r"^audiogen\.[\w.]+: (.+)", text, flags=re.MULTILINE)
@@ -115,11 +131,15 @@ def _from_worker(text: str) -> str | None:
 
 def _is_ours(error: BaseException) -> bool:
     """Say whether our code, Hydra's or an optimizer's raised a ValueError: a caller's mistake."""
+    if isinstance(error, OSError) and type(error).__module__.startswith("audiogen."):
+        return True  # of a class of ours, wherever it came through
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = Path(trace.tb_frame.f_code.co_filename) if trace is not None else Path()
     by_code = not {CODE, HYDRA}.isdisjoint(place.parents)
+    if isinstance(error, TypeError):  # the keywords of what Hydra was about to build
+        return HYDRA in place.parents
     return isinstance(error, ValueError) and (by_code or place.parts[-3:-1] == OPTIMIZERS)
 
 

@@ -1,6 +1,8 @@
 import os
 import signal
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from audiogen.training.checkpoints import (
     is_whole,
     newest_checkpoint,
 )
+from audiogen.training.launch import explained
 
 
 def save(folder, step, value=1.0):
@@ -38,6 +41,25 @@ def test_damaged_newest_is_passed_over(tmp_path, damage):
     bad.write_bytes(content[: keep.get(damage, len(content))])
     assert not is_whole(bad)
     assert newest_checkpoint(tmp_path) == good
+
+
+def test_no_flipped_byte_of_a_header_is_more_than_damage(tmp_path):
+    """In local headers, the central directory and its end: harmless, or the file is damaged."""
+    path = save(tmp_path, 1)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        starts = [record.header_offset for record in archive.infolist()]
+        central = archive.start_dir
+    headers = [byte for start in starts[:2] for byte in range(start, start + 48)]
+    found = set()
+    for place in [*headers, *range(central, len(content))]:
+        broken = bytearray(content)
+        broken[place] ^= 0xFF
+        path.write_bytes(broken)
+        found.add(whole := is_whole(path))
+        if whole:
+            assert torch.load(path, weights_only=True)["value"].tolist() == [1.0] * 1000
+    assert found == {True, False}
 
 
 class Harmful:
@@ -72,6 +94,21 @@ def test_error_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         save(tmp_path, 1, value=2.0)
     assert torch.load(path, weights_only=True)["value"][0] == 1.0
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])  # torch.save says it in another way for each
+def test_a_full_disk_is_one_line_that_names_the_checkpoint(tmp_path, monkeypatch, capsys, size):
+    path = tmp_path / "step-000000001.ckpt"
+    opened = Path.open
+    full = lambda _, *words: opened(Path("/dev/full"), *words)  # noqa: E731
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(SystemExit) as left, explained("train_lm"):
+        AtomicCheckpointIO().save_checkpoint({"value": torch.zeros(size)}, path)
+    assert left.value.code == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {path}: the disk is full (No space left on device): free some")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("phase", ["while writing", "before renaming"])
