@@ -1,7 +1,7 @@
 """Callbacks: averaged weights, and random streams that survive a restart."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,7 @@ class WeightAverage(Callback):
         self.count = 0.0
         self.average: dict[str, Tensor] = {}
         self._updates = 0
+        self._swapped: set[str] = set()  # weights that hold the average at present
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
@@ -56,15 +57,19 @@ class WeightAverage(Callback):
         finally:
             self.swap(module)
 
-    @torch.no_grad()
     def swap(self, module: nn.Module) -> None:
         """Exchange weights and average; does nothing before the first update."""
+        self._exchange(module, tuple(self.average))
+
+    @torch.no_grad()
+    def _exchange(self, module: nn.Module, names: Iterable[str]) -> None:
         values = _floating(module)
-        for name, average in self.average.items():
-            mine, live = share(average), share(values[name])
+        for name in names:
+            mine, live = share(self.average[name]), share(values[name])
             kept = live.clone()
             live.copy_(mine)
             mine.copy_(kept)
+            self._swapped ^= {name}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,6 +91,12 @@ class WeightAverage(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Train on with the raw weights."""
         self.swap(_averaged(pl_module))
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the raw weights back where validation, or a swap, ended half-way."""
+        self._exchange(_averaged(pl_module), tuple(self._swapped))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average and its count, apart from the live weights.

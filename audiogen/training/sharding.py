@@ -34,6 +34,7 @@ class ShardedStrategy(ModelParallelStrategy):
         super().__init__(
             save_distributed_checkpoint=False, process_group_backend=process_group_backend
         )
+        self._lent = ExitStack()
 
     @property
     def lightning_restore_optimizer(self) -> bool:
@@ -65,6 +66,11 @@ class ShardedStrategy(ModelParallelStrategy):
 
     def on_validation_end(self) -> None:
         """Take them back."""
+        self._lent.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Take them back where validation ended half-way."""
+        super().on_exception(exception)
         self._lent.close()
 
     def load_checkpoint(

@@ -4,7 +4,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import nn
+from torch.utils.data import DataLoader
 
 from audiogen.training.callbacks import RandomStreams, WeightAverage
 
@@ -71,6 +73,75 @@ def test_saved_average_goes_on_as_the_unbroken_one(tmp_path):
     again.update(toy)
     for name, value in average.average.items():
         assert torch.equal(value, again.average[name])
+
+
+class Stopping(LightningModule):
+    """Validation that ends in the middle."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.averaged = Toy()
+        self.error = error
+        self.automatic_optimization = False
+        self.seen = None
+
+    def train_dataloader(self):
+        return DataLoader(torch.zeros(3))
+
+    val_dataloader = train_dataloader
+
+    def training_step(self, batch, index):
+        self.optimizers().step()
+        self.averaged.fill(index + 1.0)
+
+    def validation_step(self, batch, index):
+        self.seen = self.averaged.weight.tolist()
+        raise self.error
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
+def test_an_error_in_validation_gives_the_raw_weights_back(tmp_path, error):
+    module, average = Stopping(error), WeightAverage(decay=0.5)
+    trainer = Trainer(
+        **dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar"], False),
+        **{"enable_model_summary": False, "accelerator": "cpu", "num_sanity_val_steps": 0},
+        callbacks=[average],
+        max_steps=3,
+        default_root_dir=tmp_path,
+    )
+    with pytest.raises((RuntimeError, SystemExit), match=r"^(out of memory|1)$"):
+        trainer.fit(module)
+    mean = average.average["weight"].tolist()
+    assert module.seen == mean != [3.0] * 3
+    assert module.averaged.weight.tolist() == [3.0] * 3
+    assert module.averaged.statistic.tolist() == [3.0] * 2
+
+
+def test_a_swap_that_ends_half_way_is_undone(monkeypatch):
+    """Where the device has no memory left for the second weight."""
+    toy, average = Toy(), WeightAverage(decay=0.5)
+    for value in (1.0, 4.0):
+        toy.fill(value)
+        average.update(toy)
+    mean = average.average["weight"].clone()
+    clone, calls = torch.Tensor.clone, []
+
+    def scarce(tensor):
+        calls.append(tensor)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError
+        return clone(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "clone", scarce)
+    with pytest.raises(torch.OutOfMemoryError):
+        average.on_validation_start(None, toy)
+    assert torch.equal(toy.weight, mean)
+    average.on_exception(None, toy, torch.OutOfMemoryError())
+    assert toy.weight.tolist() == [4.0] * 3
+    assert torch.equal(average.average["weight"], mean)
 
 
 def test_impossible_decay_is_refused():
