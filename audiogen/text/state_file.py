@@ -58,14 +58,16 @@ class StateFile:
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
         """Return those of the states that are there and sound, float32 [L, D]."""
-        if not self._readable or not self.path.is_file():
+        if not self._readable:
             return {}
         try:
+            if not self.path.is_file():
+                return {}
             rows = list(self._rows(keys))
         except (sqlite3.Error, OSError) as error:
             if _is_damage(error):
                 self._put_aside(error)
-            elif _code(error) != sqlite3.SQLITE_ERROR and self.path.is_file():
+            elif _code(error) != sqlite3.SQLITE_ERROR and _may_be_there(self.path):
                 self._readable = False
                 logger.warning("text states cannot be read from %s: %s", self.path, error)
             return {}  # also where there is no table yet: who made the file writes, or died
@@ -127,6 +129,14 @@ class StateFile:
         with suppress(OSError):  # another process has done it, or nobody may
             self.path.replace(self.path.with_suffix(".damaged"))
             self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+
+
+def _may_be_there(path: Path) -> bool:
+    """Say whether there is such a file; True where looking is not allowed."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def _code(error: Exception) -> int:

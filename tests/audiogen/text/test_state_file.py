@@ -1,3 +1,4 @@
+import errno
 import logging
 import multiprocessing
 import os
@@ -165,6 +166,19 @@ def test_a_file_of_something_else_is_put_aside_not_deleted(file, caplog):
     assert "a letter" in file.path.with_suffix(".damaged").read_text()
     file.write({key(1): states(1)})
     assert file.read([key(1)]).keys() == {key(1)}
+
+
+def test_a_folder_that_may_not_be_entered_costs_time_only(file, caplog, monkeypatch):
+    """Simulated, as the superuser may enter any."""
+    file.write({key(1): states(1)})
+
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    for _ in range(3):
+        assert file.read([key(1)]) == {}
+    assert caplog.text.count("text states cannot be read") == 1
 
 
 def test_what_cannot_be_written_is_warned_of_once(tmp_path, caplog):
