@@ -12,6 +12,11 @@ from audiogen.lm.transformer import ACTIVATIONS
 LEAST = {"dim": 4, "num_heads": 1, "num_layers": 1, "codebook_size": 2, "text_dim": 1}
 OPTIONAL = ("embedding_std", "layer_scale")
 FACTORS = ("max_period", "position_scale", *OPTIONAL)
+SMALLEST = math.ulp(0.0)  # greater than 0
+BOUNDS = {  # of factors that need not be greater than 0: the least, and how it is said
+    "position_scale": (-math.inf, ""),
+    "layer_scale": (0.0, " of at least 0"),  # branches that begin by adding nothing
+}
 CHOICES: dict[str, tuple[object, ...]] = {
     "activation": tuple(ACTIVATIONS),
     "init": (None, "complete", "reference"),
@@ -56,9 +61,8 @@ def _check_count(name: str, count: object, *, least: int) -> None:
 def _check_factor(name: str, factor: float | None) -> None:
     if factor is None and name in OPTIONAL:
         return
-    signed = name == "position_scale"
-    if factor is None or not math.isfinite(factor) or not (signed or factor > 0):
-        bound = "" if signed else " greater than 0"
+    least, bound = BOUNDS.get(name, (SMALLEST, " greater than 0"))
+    if factor is None or not math.isfinite(factor) or factor < least:
         raise ValueError(f"{name} must be a finite number{bound}, got {factor}")
 
 

@@ -116,7 +116,7 @@ def build_lm(
     }
     filled = {theirs: place.of(tensors[place.name]) for theirs, place in places.items()}
     for theirs, target in filled.items():
-        target.copy_(file.state[theirs])
+        target.copy_(file.state[theirs].detach())  # saved with keep_vars, they want gradients
     check_finite(filled, source=file.path, what=WHAT)
     lm.load_state_dict(tensors, assign=True)
     return lm.eval()

@@ -12,6 +12,7 @@ from audiogen.released.xp_cfg import XpCfg
 
 TRAINING_FILE = "checkpoint.th"
 SHARD = re.compile(r"\.th\.\d+$")  # what every process but the first writes
+WRAPPER = "module."  # before every name of a model that was saved inside of DataParallel or DDP
 LM_PREFIXES = ("transformer.", "emb.", "condition_provider.", "out_norm.", "linears.")
 
 Weights = Literal["best", "ema", "last"]
@@ -50,7 +51,13 @@ def read_config(package: Mapping[str, Any], path: Path) -> XpCfg:
 
 
 def chosen_state(package: Mapping[str, Any], weights: Weights, path: Path) -> dict[str, Tensor]:
-    """Return the flat state dict that is asked for."""
+    """Return the flat state dict that is asked for.
+
+    The prefix ``module.`` is left out where all names have it; where only some do, it is refused.
+
+    Raises:
+        CheckpointError: if there is none, or it is no state dict.
+    """
     best = package.get("best_state")
     if not is_training_checkpoint(package):
         if weights != "best":
@@ -101,7 +108,19 @@ def _checked(state: object, path: Path) -> dict[str, Tensor]:
             f"{path}: {', '.join(wrong[:3])} of its state is no tensor: the file is of another "
             "program"
         )
-    return {str(key): value for key, value in state.items()}
+    return _unwrapped({str(key): value for key, value in state.items()}, path)
+
+
+def _unwrapped(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    wrapped = [key for key in state if key.startswith(WRAPPER)]
+    if wrapped and len(wrapped) < len(state):
+        bare = next(key for key in state if not key.startswith(WRAPPER))
+        raise CheckpointError(
+            f"{path}: {len(wrapped)} of {len(state)} tensors have the prefix {WRAPPER!r} of "
+            f"DataParallel, as {wrapped[0]}, and others have not, as {bare}: save the state of one "
+            "model, the wrapped one's own"
+        )
+    return {key.removeprefix(WRAPPER): value for key, value in state.items()}
 
 
 def is_language_model(state: Mapping[str, Tensor]) -> bool:

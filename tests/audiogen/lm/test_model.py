@@ -308,7 +308,7 @@ def test_embedding_std_and_position_scale():
         ({"max_period": 0.0}, "max_period must be a finite number greater than 0, got 0.0"),
         ({"position_scale": math.inf}, "position_scale must be a finite number, got inf"),
         ({"embedding_std": -1.0}, "embedding_std must be a finite number greater than 0"),
-        ({"layer_scale": 0.0}, "layer_scale must be a finite number greater than 0"),
+        ({"layer_scale": -0.1}, "layer_scale must be a finite number of at least 0, got -0.1"),
         ({"dropout": 1.5}, "dropout"),
     ],
     ids=str,

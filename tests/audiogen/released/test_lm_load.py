@@ -31,6 +31,7 @@ ODD = {
         "transformer_lm__layer_scale": 0.1,
     },
     "layer scale": {"transformer_lm__layer_scale": 1e-4},
+    "layer scale that began at 0": {"transformer_lm__layer_scale": 0},
     "relu, wide": {"transformer_lm__activation": "relu", "transformer_lm__hidden_scale": 2.5},
     "positions": {"transformer_lm__max_period": 100, "transformer_lm__positional_scale": 0.5},
 }
@@ -166,6 +167,31 @@ def test_any_float_type_is_widened_or_narrowed_on_request(tmp_path, dtype):
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
     assert half.offsets.dtype == torch.int64
     assert half.offsets.tolist() == [[0], [17], [34]]
+
+
+def test_parameters_are_loaded_as_their_values(tmp_path):
+    """What a state dict holds that was asked for with keep_vars."""
+    plain = build_plain_lm(lm_config())
+    state = dict(plain.state_dict(keep_vars=True))
+    assert all(value.requires_grad for value in state.values())
+    lm = load_language_model(write_lm(tmp_path / "kept", None, state))
+    assert_equal(lm, load_language_model(write_lm(tmp_path / "plain", None, plain.state_dict())))
+    assert all(p.is_leaf and p.grad_fn is None for p in lm.parameters())
+
+
+def test_the_prefix_of_a_wrapper_is_left_out(tmp_path):
+    state = dict(build_plain_lm(lm_config()).state_dict())
+    wrapped = {f"module.{name}": value for name, value in state.items()}
+    lm = load_language_model(write_lm(tmp_path / "wrapped", None, wrapped))
+    assert_equal(lm, load_language_model(write_lm(tmp_path / "bare", None, state)))
+    wrapped["out_norm.bias"] = wrapped.pop("module.out_norm.bias")
+    count = len(state)
+    path = write_lm(tmp_path / "some", None, wrapped)
+    with pytest.raises(
+        CheckpointError,
+        match=rf"{count - 1} of {count} tensors have the prefix 'module\.' .* as out_norm\.bias",
+    ):
+        load_language_model(path)
 
 
 @pytest.mark.parametrize("weights", ["best", "ema", "last", "sharded"])
