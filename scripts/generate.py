@@ -20,6 +20,8 @@ def main(cfg: DictConfig) -> None:
         "batch-size": cfg.batch_size,
         "device": cfg.device,
         "level": cfg.level,
+        "text-encoder": cfg.text_encoder,
+        "codec": cfg.codec,
         "guidance-scale": cfg.sampling.guidance_scale,
         "temperature": cfg.sampling.temperature,
         "top-k": cfg.sampling.top_k,

@@ -6,6 +6,7 @@ do), 1 anything else.
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,8 @@ NO_MODEL = (
     "no model given: train one with `make demo` and pass --model runs/demo/model, or pass the "
     "folder or hub id of another"
 )
+
+OPTION = re.compile(r"\b(by|leave|and) (text_encoder|codec)(?:=|(?= out\b| is\b))")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         else:
-            print(f"error: {_one_line(error)}", file=sys.stderr)
+            print(f"error: {OPTION.sub(_as_option, _one_line(error))}", file=sys.stderr)
         return 2 if is_callers_mistake(error) else 1
 
 
@@ -57,6 +60,11 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" + (
         "" if is_callers_mistake(error) else "; --debug says more"
     )
+
+
+def _as_option(found: re.Match[str]) -> str:
+    """Call a keyword of the Python functions what the command line calls it."""
+    return f"{found[1]} --{found[2].replace('_', '-')}"
 
 
 def _parser() -> Parser:
@@ -116,6 +124,9 @@ def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--top-p", type=float, default=0.0, help="instead of top-k (0: off)")
     parser.add_argument(
         "--text-encoder", help="folder or hub id of the T5 encoder, if not the one the model names"
+    )
+    parser.add_argument(
+        "--codec", help="of a published language model whose codec is not beside it, that codec"
     )
     parser.add_argument("--batch-size", type=int, default=4, help="sounds made at once (4)")
     parser.add_argument(

@@ -24,6 +24,7 @@ from audiogen.cli.prompts import Prompt, gather_prompts
 from audiogen.files import remove_unfinished, replacing
 from audiogen.generation.settings import Settings, count_frames
 from audiogen.model_folder.layout import model_hash
+from audiogen.model_folder.parts import place_of_text
 from audiogen.pipeline import AudioGen
 
 LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
@@ -51,10 +52,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
     _check_out(args.out)
     device = chosen_device(args.device)
-    config = read_model_config(find_folder(args.model))
+    folder = find_folder(args.model)
+    print(f"reading {args.model}", file=sys.stderr, flush=True)
+    config = read_model_config(folder)
     settings = _settings(args, config)
     said = settings | ({"codec_fast": args.fast} if args.fast else {})
     said |= {"level": args.level} if args.level != "none" else {}
+    said |= _places(args, folder)
     jobs = [_job(prompt, args.out, said, model_hash(config)) for prompt in prompts]
     done = [job for job in jobs if _is_done(job)]
     if done:
@@ -64,11 +68,26 @@ def run(args: argparse.Namespace) -> int:
     todo = list({job.path: job for job in jobs if job.path not in finished}.values())
     if todo:
         model = AudioGen.from_pretrained(
-            args.model, device=device, text_encoder=args.text_encoder, codec_fast=args.fast
+            args.model,
+            device=device,
+            text_encoder=args.text_encoder,
+            codec_fast=args.fast,
+            codec=args.codec,
         )
         remove_unfinished(args.out)
         _make(model, todo, settings, args, licence=str(config["card"].get("licence")))
     return 0
+
+
+def _places(args: argparse.Namespace, folder: Path) -> dict[str, str]:
+    """Return the parts that are taken from elsewhere: whole paths of folders, or hub ids."""
+    places = {}
+    if args.text_encoder:
+        places["text_encoder"] = place_of_text(args.text_encoder, folder, None)
+    if args.codec:
+        places["codec"] = args.codec
+    found = {name: Path(place).expanduser() for name, place in places.items()}
+    return {n: str(path.resolve()) if path.exists() else places[n] for n, path in found.items()}
 
 
 def _check_out(out: Path) -> None:

@@ -160,7 +160,7 @@ def test_loud_sounds_are_turned_down_not_cut(call, saved):
         ({"duration": "1e9"}, "does not fit into a .wav file, which holds 134215 s at 16000 Hz"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"temperature": -1}, "temperature must be at least 0"),
-        ({"text_encoder": "t5-small"}, "leave text_encoder out"),
+        ({"text_encoder": "t5-small"}, "leave --text-encoder out"),
     ],
 )
 def test_mistakes(call, tmp_path, options, message):
@@ -192,7 +192,7 @@ def test_mistakes_are_found_before_the_model_is_loaded(
     code, paths, messages = call("rain", **options)
     assert (code, paths) == (2, [])
     assert message in messages
-    assert len(messages.splitlines()) == 1
+    assert messages.rstrip("\n").count("\n") <= 1  # what is read, and what is wrong
     assert (tmp_path / "file").read_text() == "kept"
 
 

@@ -119,8 +119,32 @@ def test_generate_with_the_text_encoder_from_elsewhere(run, folder, tmp_path):
     code, out, err = run(*argv)
     assert (code, out) == (2, "")
     assert "names 't5_tiny': put a folder of that name beside it" in err
-    assert err.count("\n") == 1
-    assert run(*argv, "--text-encoder", tmp_path / "t5")[0] == 0
+    assert "another place by --text-encoder" in err
+    assert err.count("\n") == 2  # what is read, and what is wrong
+    argv += ["--text-encoder", tmp_path / "t5"]
+    code, first, err = run(*argv)
+    assert code == 0
+    assert err.startswith(f"reading {folder}\n")
+    settings = json.loads(Path(first.strip()).with_suffix(".json").read_text())["settings"]
+    assert settings["text_encoder"] == str(tmp_path / "t5")
+    assert "1 of 1 were there already" in run(*argv)[2]
+    shutil.copytree(tmp_path / "t5", tmp_path / "other")
+    code, second, err = run(*argv[:-1], tmp_path / "other")
+    assert (code, "already" in err) == (0, False)
+    assert second != first
+
+
+def test_generate_with_the_codec_from_elsewhere(run, folder, tmp_path):
+    codec = tmp_path / "codec.bin"
+    (folder / "compression_state_dict.bin").rename(codec)
+    argv = ["generate", "rain", "--model", folder, "--duration", 0.02, "--out", tmp_path / "out"]
+    code, _, err = run(*argv)
+    assert code == 2
+    assert "or name it by --codec (" in err
+    code, out, _ = run(*argv, "--codec", codec)
+    assert code == 0
+    record = json.loads(Path(out.strip()).with_suffix(".json").read_text())
+    assert record["settings"]["codec"] == str(codec)
 
 
 def empty(folder):
@@ -204,5 +228,5 @@ def test_what_is_wrong_is_said_on_one_line(run, folder, tmp_path, damage):
     code, printed, err = run("generate", "rain", "--model", folder, "--out", out, "--duration", 0.1)
     assert (code, printed) == (2, "")
     assert WRONG[damage] in err
-    assert err.rstrip("\n").count("\n") == 0
+    assert err.splitlines()[:-1] == [f"reading {folder}"]
     assert not out.exists()
