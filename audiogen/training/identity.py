@@ -94,6 +94,32 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
+def with_places(tree: Any) -> Any:
+    """Return plain values in which text encoders in folders of this disk have absolute names.
+
+    A run is exported from any folder, and its id is of the names as they were given.
+    """
+    if isinstance(tree, list):
+        return [with_places(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    changed = {key: with_places(value) for key, value in tree.items()}
+    name = changed.get("name")
+    if str(changed.get("_target_")).startswith("audiogen.text.") and isinstance(name, str):
+        place = Path(name).expanduser()
+        changed["name"] = str(place.resolve()) if place.is_dir() else name
+    return changed
+
+
+def module_config(cfg: DictConfig) -> DictConfig:
+    """Return ``cfg.module``, its text encoder as `with_places` says."""
+    if "text" in cfg:
+        cfg = cfg.copy()
+        OmegaConf.set_struct(cfg, False)
+        cfg.text = with_places(OmegaConf.to_container(cfg.text, resolve=False))
+    return cfg.module
+
+
 def _resolved(pruned: dict, folders: dict[str, Any]) -> dict[str, Any]:
     """Resolve a pruned configuration with ``folders`` standing in for ``paths``."""
     container = OmegaConf.to_container(OmegaConf.create({**pruned, "paths": folders}), resolve=True)

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from audiogen.training.identity import register_resolvers, run_id
+from audiogen.training.identity import module_config, register_resolvers, run_id
 from audiogen.training.launch import RunError
 from audiogen.training.numbers import check_numbers
 from audiogen.training.run_folder import RunFolder
@@ -70,7 +70,7 @@ def _train(cfg: DictConfig, run: RunFolder, export_to: str | None) -> dict[str, 
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     data = instantiate(cfg.data, _convert_="all")
     data.setup("fit")  # what is not there is said before weights are drawn or fetched
-    module = instantiate(cfg.module, _convert_="all")
+    module = instantiate(module_config(cfg), _convert_="all")
     history = HistoryLogger(run.path)
     trainer = _trainer(cfg, run, history)
     _check_numerics(cfg, trainer, module)

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from audiogen.files import replacing
-from audiogen.training.identity import config_hash, resolved
+from audiogen.training.identity import config_hash, resolved, with_places
 from audiogen.training.launch import RunError
 
 
@@ -43,7 +43,7 @@ class RunFolder:
                 f"folder, or compare with {run.path / 'config.yaml'}"
             )
         if facts is None:
-            write_text(run.path / "config.yaml", OmegaConf.to_yaml(resolved(cfg)))
+            write_text(run.path / "config.yaml", OmegaConf.to_yaml(with_places(resolved(cfg))))
             facts = {"name": cfg.name, "config_hash": run.config_hash, "command": _command()}
             _write_json(run.path / "run.json", facts)
             run.new = True

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from audiogen.data.shards import TokenError, TokenShardWriter
 from audiogen.text.folders import TextEncoderError
+from audiogen.training.identity import config_hash, module_config
 from audiogen.training.run import fit
+from audiogen.training.run_folder import RunFolder
 
 from .conftest import LM, ROOT
 
@@ -32,6 +35,23 @@ def train(runs: Path, *overrides: str) -> list[dict[str, str]]:
 @pytest.fixture
 def t5(t5_folder: Path) -> list[str]:
     return ["text=t5_large", f"text.encoder.name={t5_folder}", "text_dim=32"]
+
+
+def test_a_text_encoder_in_a_relative_folder_is_found_from_everywhere(
+    t5_folder, tmp_path, monkeypatch
+):
+    """In the folder of the run and in the module; the id is of the name as given."""
+    monkeypatch.chdir(t5_folder.parent)
+    words = [word for word in LM if not word.startswith("text_dim")]
+    words += ["text=t5_large", "text.encoder.name=t5_tiny", "text_dim=32", f"folder={tmp_path}/run"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train_lm", overrides=words)
+    before = config_hash(cfg)
+    assert RunFolder.claim(cfg).config_hash == before == config_hash(cfg)
+    written = OmegaConf.load(tmp_path / "run" / "config.yaml")
+    assert written.module.text.encoder.name == written.text.encoder.name == str(t5_folder)
+    assert module_config(cfg).text.encoder.name == str(t5_folder)
+    assert cfg.text.encoder.name == "t5_tiny"
 
 
 def same(rows: list[dict[str, str]], others: list[dict[str, str]]) -> bool:
@@ -108,3 +128,35 @@ def test_what_is_cheap_to_find_out_is_said_first(tmp_path):
         train(tmp_path, *missing, "lm.dim=16")
     assert isinstance(caught.value.__cause__ or caught.value, TextEncoderError)
     assert not list(tmp_path.glob("*/*/run.json"))  # a mistake leaves no run behind
+
+
+def test_attributes_that_no_encoder_reads_are_refused(t5_folder, tmp_path):
+    hidden = "module.attribute_dropout={sound_class: 0.5}"
+    with pytest.raises(Exception, match=r"names 'sound_class'.*reads 'description' only"):
+        train(tmp_path, "text_dim=8", hidden)
+    joined = ["text=joined", f"text.encoders.description.encoder.name={t5_folder}", "text_dim=32"]
+    wrong = "module.attribute_dropout={sound_clas: 0.5}"
+    with pytest.raises(Exception, match=r"'sound_clas'.*reads 'description' and 'sound_class'"):
+        train(tmp_path, *joined, wrong)
+
+
+@pytest.mark.parametrize("text", ["t5_small", "joined"])
+def test_an_encoder_that_cannot_be_fetched_stops_the_run_before_its_first_update(
+    text, tmp_path, monkeypatch
+):
+    """Before any caption is read, though its weights are not read before one arrives."""
+    asked = []
+
+    def nowhere(name, *, kind, example):
+        asked.append(name)
+        raise TextEncoderError(f"no {kind} {name!r}")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("audiogen.text.pretrained.here", lambda *_, **__: None)
+    monkeypatch.setattr("audiogen.text.pretrained.find_folder", nowhere)
+    monkeypatch.setattr("audiogen.text.t5.T5Encoder.encode", lambda *_: asked.append("a caption"))
+    words = [f"text={text}", f"text_dim={512 if text == 't5_small' else 1024}"]
+    with pytest.raises(TextEncoderError, match="no T5 encoder 't5-"):
+        train(tmp_path, *words)
+    assert asked == ["t5-small" if text == "t5_small" else "t5-large"]
+    assert not list(tmp_path.glob("*/*/run.json"))
