@@ -93,6 +93,7 @@ def computable(
     weights: str | Path | None = None,
     *,
     has_captions: bool = True,
+    option: str = "--weights",
 ) -> tuple[list[str], dict[str, str]]:
     """Split metrics into those this machine can compute, and the others with their reasons.
 
@@ -103,8 +104,10 @@ def computable(
         metrics: keys; None for those the card lists.
         weights: folder of pretrained weights; None is the default one.
         has_captions: whether there will be a caption for every pair.
+        option: how the caller's user names a folder of weights, in the reasons.
     """
-    return _split(load_protocol(protocol), metrics, weights, has_captions=has_captions)
+    card = load_protocol(protocol)
+    return _split(card, metrics, weights, has_captions=has_captions, option=option)
 
 
 def _load_captions(
@@ -150,23 +153,26 @@ def _split(
     weights: str | Path | None,
     *,
     has_captions: bool,
+    option: str = "--weights",
 ) -> tuple[list[str], dict[str, str]]:
     keys = check_metrics(card.metrics if wanted is None else wanted)
     folder = Path(weights) if weights is not None else None
-    reasons = {key: _why_not(key, card, folder, has_captions=has_captions) for key in keys}
+    reasons = {
+        key: _why_not(key, card, folder, has_captions=has_captions, option=option) for key in keys
+    }
     missing = {key: reason for key, reason in reasons.items() if reason is not None}
     return [key for key in keys if key not in missing], missing
 
 
 def _why_not(
-    key: str, card: ProtocolCard, weights: Path | None, *, has_captions: bool
+    key: str, card: ProtocolCard, weights: Path | None, *, has_captions: bool, option: str
 ) -> str | None:
     info = METRICS[key]
     if key not in card.metrics:
         return f"protocol {card.name} does not define it; it has {', '.join(card.metrics)}"
     reasons = []
     if info.network is not None:
-        reasons.append(missing_reason(info.network, weights))
+        reasons.append(missing_reason(info.network, weights, option=option))
     if info.package is not None and find_spec(info.package) is None:
         reasons.append(f"it needs a package; {info.install}")
     if info.needs_captions and not has_captions:

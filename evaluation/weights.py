@@ -52,15 +52,20 @@ def weights_path(network: str, folder: Path | None) -> Path:
     return (folder or DEFAULT_FOLDER).expanduser() / NETWORKS[network].file
 
 
-def missing_reason(network: str, folder: Path | None) -> str | None:
-    """Say why a network cannot be used, with what to do about it; None if it can be."""
+def missing_reason(network: str, folder: Path | None, *, option: str = "--weights") -> str | None:
+    """Say why a network cannot be used, with what to do about it; None if it can be.
+
+    Args:
+        network: key of `NETWORKS`.
+        folder: the weights folder; None is `DEFAULT_FOLDER`.
+        option: how the caller's user names another folder.
+    """
     entry, path = NETWORKS[network], weights_path(network, folder)
-    reasons = []
-    if find_spec(entry.module) is None:
-        reasons.append(f"this version has no {entry.name} embedder yet")
-    if not path.is_file():
-        reasons.append(
-            f"weights missing: put {entry.file} from {entry.source} into {path.parent}, or name "
-            "another folder with --weights"
-        )
-    return "; ".join(reasons) or None
+    if find_spec(entry.module) is None:  # weights would not help
+        return f"this version has no {entry.name} embedder"
+    if path.is_file():
+        return None
+    return (
+        f"weights missing: put {entry.file} from {entry.source} into {path.parent}, or name "
+        f"another folder with {option}"
+    )

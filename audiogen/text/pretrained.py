@@ -84,16 +84,24 @@ class PretrainedEncoder(nn.Module):
     def load(self) -> tuple[Any, Any]:
         """Return tokenizer and network, read the first time, on the module's device."""
         if self._loaded is None:
-            folder = find_folder(self.name, kind=self.kind, example=self.example)
+            folder = self.find()
             self._check_whole(folder)
             tokenizer, network = self._read(folder)
             self.dim = self._agreed(self.dim or None, self._width(network.config.to_dict()))
             self._loaded = tokenizer, network.eval().requires_grad_(False).to(self.device)
         return self._loaded
 
+    def find(self) -> Path:
+        """Return the folder it is read from; what only the hub has is asked for, and fetched.
+
+        Raises:
+            TextEncoderError: if there is none.
+        """
+        return find_folder(self.name, kind=self.kind, example=self.example)
+
     def identity(self) -> str:
         """Hash what decides its states: keywords, weights, tokenizer; 64 hex digits, no place."""
-        folder = find_folder(self.name, kind=self.kind, example=self.example)
+        folder = self.find()
         keywords = {key: value for key, value in self.config.items() if key != "name"}
         text = json.dumps([keywords, content_of(folder)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """What a language model cannot be trained on, and what to do about it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -8,6 +8,8 @@ from torch import Tensor
 
 from audiogen.data.shards import TokenError
 from audiogen.lm.model import TokenLM
+from audiogen.text import TextEncoder
+from audiogen.text.captions import DESCRIPTION
 from audiogen.training.lm_losses import count_targets
 
 
@@ -32,6 +34,22 @@ def check_codes(batch: Mapping[str, Any], *, num_codebooks: int, codebook_size: 
     empty = (~mask.flatten(1).any(dim=1)).nonzero().flatten().tolist()
     if empty:
         raise TokenError(f"item {empty[0]} of the batch has no frame: leave out what is empty")
+
+
+def check_attributes(names: Iterable[str], text: TextEncoder) -> None:
+    """Refuse to hide attributes that the text encoder does not read.
+
+    Raises:
+        ValueError: naming those it reads.
+    """
+    read = getattr(text, "attributes", (DESCRIPTION,))
+    unread = [name for name in names if name not in read]
+    if unread:
+        raise ValueError(
+            f"attribute_dropout names {', '.join(map(repr, unread))}, the text encoder reads "
+            f"{' and '.join(map(repr, read))} only: leave out the others, or take one that reads "
+            "them, as text=joined"
+        )
 
 
 def check_whole(mask: Tensor) -> None:

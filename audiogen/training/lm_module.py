@@ -12,6 +12,7 @@ from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
 from audiogen.text.captions import Caption
 from audiogen.training.accumulation import split_items
+from audiogen.training.lm_checks import check_attributes
 from audiogen.training.lm_conditions import ConditionDropout, other_captions
 from audiogen.training.lm_losses import (
     by_codebook,
@@ -71,7 +72,7 @@ class LMModule(LMParts):
         complete: also train the delayed codebooks' last frames; None does unless
             ``lm.paper_exact``.
         matrix_rate: FLOP/s of one device, of which ``train/mfu`` is the share; "measured" finds it
-            at the start, None leaves the share unknown.
+            at the start, None leaves the share out.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class LMModule(LMParts):
                 "accumulate must be at least 1, and 1 with lm.paper_exact, which takes batches "
                 f"whole as the reference did: got {accumulate}"
             )
+        check_attributes(attribute_dropout or {}, text)
         self.dropout = ConditionDropout(
             condition=condition_dropout,
             attributes=attribute_dropout or {},

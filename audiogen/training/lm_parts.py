@@ -10,6 +10,7 @@ from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
 from audiogen.text import TextEncoder
+from audiogen.text.pretrained import PretrainedEncoder
 from audiogen.training.lm_batches import FrozenCodec
 from audiogen.training.lm_checks import (
     check_codes,
@@ -87,6 +88,9 @@ class LMParts(RecordingModule):
         """Refuse data that the model cannot be trained on, before the first update."""
         if self.trainer.accumulate_grad_batches != 1:
             raise ValueError("trainer.accumulate_grad_batches is not used: set module.accumulate")
+        for part in self.parts.modules():
+            if isinstance(part, PretrainedEncoder):
+                part.find()  # before the first update; the first caption may come late
         header, lm = self._header_of_data(), self.lm
         check_header(header, num_codebooks=lm.num_codebooks, codebook_size=lm.codebook_size)
         check_same_codec(

@@ -71,7 +71,9 @@ class Scores(Callback):
         self.batch_size = batch_size
         self.guidance_scale = guidance_scale
         self.seed = seed
-        self.metrics, self._missing = computable(protocol, metrics, weights)
+        self.metrics, self._missing = computable(
+            protocol, metrics, weights, option="scores.weights="
+        )
         self._done = 0  # multiples of ``every`` that were scored
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 from torch._utils import ExceptionWrapper
 
 from audiogen.audio import AudioError
 from audiogen.data.sounds import UnreadableError
+from audiogen.text.folders import TextEncoderError
 from audiogen.training.launch import explain, nearest_name
 
 ROOT = Path(__file__).parents[3]
@@ -99,3 +101,23 @@ def test_an_error_of_a_loading_process_is_one_line_too():
     line = explain(caught.value, config_name="train_lm", overrides=[])
     assert line == "m.jsonl: 2 of 6 clips cannot be read"
     assert explain(ValueError("Caught by torch"), config_name="train_lm", overrides=[]) is None
+
+
+def test_an_error_of_ours_is_one_line_wherever_it_came_through():
+    error = TextEncoderError("no T5 encoder 't5-small'")
+    assert explain(error, config_name="train_lm", overrides=[]) == str(error)
+    assert explain(OSError("odd"), config_name="train_lm", overrides=[]) is None
+
+
+def test_wrong_keywords_of_what_is_built_later_are_one_line():
+    target = "audiogen.training.random_data.RandomTokens"
+    late = instantiate({"_target_": target, "_partial_": True, "attributes": {}})
+    with pytest.raises(TypeError) as caught:
+        late()
+    line = explain(caught.value, config_name="train_lm", overrides=[])
+    assert "unexpected keyword argument 'attributes'" in line
+    with pytest.raises(TypeError) as caught:
+        len(3)
+    assert (
+        explain(caught.value, config_name="train_lm", overrides=[]) is None
+    )  # a bug, not a mistake

@@ -100,7 +100,7 @@ def test_what_cannot_be_computed_is_named_once_with_its_reason(sounds, tmp_path,
         "kld_passt",
         "clap_score",
     ]
-    assert all("weights missing" in line for line in said)
+    assert all("this version has no" in line and "put" not in line for line in said)
     assert not STAND_INS & rows_of(trainer)[-1].keys()
 
 
@@ -132,6 +132,12 @@ def test_networks_have_short_names_and_stand_ins_their_own():
     assert named(Report) == dict.fromkeys(
         ("val/fad", "val/kld", "val/clap", "val/frechet_logmel_standin"), 1.5
     )
+
+
+def test_weights_that_are_missing_are_asked_for_as_training_takes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluation.weights.find_spec", lambda module: module)
+    reasons = Scores(every=5, weights=str(tmp_path))._missing
+    assert all("another folder with scores.weights=" in reason for reason in reasons.values())
 
 
 def test_computable_is_what_evaluate_will_compute(tmp_path):

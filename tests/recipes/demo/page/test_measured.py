@@ -14,7 +14,7 @@ def test_every_metric_is_there_or_said_to_be_absent(synthetic_run):
     assert set(absent) == {
         i.label for k, i in METRICS.items() if k != "frechet_logmel_standin" and not i.round_trip
     }
-    assert "weights missing: put vggish" in absent["FAD (VGGish)"]
+    assert "this version has no VGGish embedder" in absent["FAD (VGGish)"]
     assert "does not ask for it" in absent[METRICS["level_difference_db"].label]
 
 
