@@ -4,9 +4,9 @@
     python -m recipes.on_track --record RUN RUN RUN --curve recipes/demo/curve.json --about "..."
 
 The first prints where every loss lies and writes a page with the curves; the exit code is 0 if the
-validation loss is inside its band, 1 if it is not. A training need not be finished for that.
-Without --curve it is that of the recipe with the experiment's name. The second makes the bands
-from finished runs of several seeds.
+validation loss is inside its band, 1 if it is not, 2 if it is of other codes and cannot be compared.
+A training need not be finished for that. Without --curve it is that of the recipe with the
+experiment's name. The second makes the bands from finished runs of several seeds.
 """
 
 import argparse
@@ -37,10 +37,10 @@ from recipes.page.render import fill
 RECIPES = Path(__file__).parent
 TEMPLATE = RECIPES / "page" / "on_track.html.j2"
 STAGE = "train_lm"
+OF_CODES = ("codec.num_codebooks", "codec.codebook_size")  # losses are only comparable within
 SETTINGS = (
     "name",
-    "codec.num_codebooks",
-    "codec.codebook_size",
+    *OF_CODES,
     "lm.dim",
     "lm.num_layers",
     "data.batch_size",
@@ -86,10 +86,27 @@ def find_curve(settings: Mapping[str, Any]) -> Path:
     )
 
 
+def check_comparable(settings: Mapping[str, Any], reference: Reference) -> None:
+    """Refuse a run whose losses are of other codes than those of a reference.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    codes = [name for name in OF_CODES if settings.get(name) != reference.settings.get(name)]
+    if codes:
+        there = ", ".join(f"{name}={reference.settings.get(name)}" for name in codes)
+        here = ", ".join(f"{name}={settings.get(name)}" for name in codes)
+        raise ValueError(
+            f"the losses of this run ({here}) cannot be compared with those of the reference "
+            f"({there}): name a curve of such codes with --curve"
+        )
+
+
 def section(folder: Path, curve: Path | None = None) -> dict[str, Any]:
     """Return what a page shows of a run over its reference; ValueError if there is none."""
     history, settings = training_of(folder)
     reference = read_reference(curve or find_curve(settings))
+    check_comparable(settings, reference)
     verdicts = judge(history, reference)
     return about(history) | {
         "reference": reference,

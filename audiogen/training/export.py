@@ -1,5 +1,6 @@
 """From a training run to a model folder or a published file, averaged where there is an average."""
 
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from audiogen.training.callbacks import WeightAverage
 from audiogen.training.checkpoints import is_whole, newest_checkpoint
 from audiogen.training.launch import RunError
 
+log = logging.getLogger(__name__)
+
 LAYOUTS = ("folder", "released")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -24,10 +27,15 @@ def export_module(
     module: Any, folder: Path, *, average: WeightAverage | None, card: dict[str, Any]
 ) -> None:
     """Write a trained module; ``card`` is what the caller says about it."""
-    weights = "as trained" if average is None else f"moving average, decay {average.decay:g}"
-    card = {**card, "updates": module.updates, "weights": weights}
+    card = _with_facts(card, module, average)
     with nullcontext() if average is None else average.applied(module.averaged):
         module.export(folder, card=card)
+
+
+def _with_facts(card: dict[str, Any], module: Any, average: WeightAverage | None) -> dict[str, Any]:
+    """Add how long a module was trained, and which of its weights are written."""
+    weights = "as trained" if average is None else f"moving average, decay {average.decay:g}"
+    return {**card, "updates": module.updates, "weights": weights}
 
 
 def export_released_module(
@@ -44,7 +52,8 @@ def export_released_module(
         module: of a codec or of a language model.
         out: see `audiogen.released.export_released`.
         average: whose weights are written instead of the last ones.
-        card: what is known of a whole model; a codec alone has no place for it.
+        card: what is known of a whole model, to which updates and kind of weights are added; the
+            file of a codec alone has no place for any of it, and it is left out.
         dtype: a name of `DTYPES`; None is float32.
 
     Raises:
@@ -58,7 +67,8 @@ def export_released_module(
         if isinstance(getattr(module, "codec", None), Codec):
             export_released(module.codec, out, dtype=chosen)
         elif isinstance(getattr(module, "lm", None), TokenLM):
-            export_released(_whole(module), out, dtype=chosen, card=card)
+            facts = _with_facts(card or {}, module, average)
+            export_released(_whole(module), out, dtype=chosen, card=facts)
         else:
             raise RunError(
                 f"a {type(module).__name__} trained neither a codec nor a language model: leave "
@@ -119,8 +129,9 @@ def export_run(
     card = {**(cfg.get("card") or {}), "run": Path(run).name}
     if layout == "released":
         export_released_module(module, Path(out), average=average, card=card, dtype=dtype)
-        return
-    export_module(module, Path(out), average=average, card=card)
+    else:
+        export_module(module, Path(out), average=average, card=card)
+    log.info("%s is written, from %s", out, path)
 
 
 def _existing(path: Path) -> Path:

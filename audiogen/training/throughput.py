@@ -23,7 +23,7 @@ class Throughput:
 
     Args:
         config: `TokenLM.config`.
-        rate: FLOP/s of one device; "measured" measures it, None leaves the share unknown.
+        rate: FLOP/s of one device; "measured" measures it, None leaves the share out.
     """
 
     def __init__(self, config: Mapping[str, Any], *, rate: float | str | None) -> None:
@@ -67,11 +67,11 @@ class Throughput:
         frames = self._frames * world_size() / seconds
         share = self._flops / seconds / self.peak
         self._frames, self._flops = 0, 0.0
-        return {
+        rates = {
             "train/frames_per_second": frames,
             "train/sound_seconds_per_second": frames / frame_rate,
-            "train/mfu": share,
         }
+        return rates if self.rate is None else rates | {"train/mfu": share}
 
 
 def training_flops(

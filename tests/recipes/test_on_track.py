@@ -10,13 +10,14 @@ from recipes.page.on_track import read_reference
 CURVES = sorted(RECIPES.glob("*/curve.json"))
 
 
-def write_run(folder, losses=(3.0, 2.0, 1.0), *, done=True, dim=8):
+def write_run(folder, losses=(3.0, 2.0, 1.0), *, done=True, dim=8, size=128):
     """A run folder as run.sh leaves it."""
     training = folder / "train_lm" / f"demo_lm-{folder.name}"
     training.mkdir(parents=True)
     rows = [f"{10 * (i + 1)},{loss}" for i, loss in enumerate(losses)]
     (training / "metrics.csv").write_text("\n".join(["step,val/loss", *rows]) + "\n")
     config = {"name": "demo_lm", "lm": {"dim": dim}, "data": {"batch_size": 2}}
+    config["codec"] = {"num_codebooks": 4, "codebook_size": size}
     (training / "config.yaml").write_text(yaml.safe_dump(config))
     if done:
         (training / "done.json").write_text("{}")
@@ -61,6 +62,16 @@ def test_other_settings_are_said(curve, tmp_path, capsys):
     run = write_run(tmp_path / "wide", dim=16)
     assert main(["--run", str(run), "--curve", str(curve)]) == 0
     assert "not the same: lm.dim is 16 here, 8 there" in capsys.readouterr().err
+
+
+def test_losses_of_other_codes_are_not_judged(curve, tmp_path, capsys):
+    run = write_run(tmp_path / "fine", size=2048)
+    assert main(["--run", str(run), "--curve", str(curve)]) == 2
+    said = capsys.readouterr()
+    assert "(codec.codebook_size=2048) cannot be compared" in said.err
+    assert said.err.count("\n") == 1
+    assert not said.out
+    assert not (run / "on_track.html").exists()
 
 
 def test_the_recipe_of_the_experiment_is_found(curve, tmp_path, monkeypatch, capsys):

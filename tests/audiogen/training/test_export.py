@@ -51,7 +51,9 @@ def language_model(text, **changes):
         num_filters=2, dimension=4, ratios=[2], lstm_layers=0, codebook_size=4, num_codebooks=2
     )
     header = {"segment_frames": 4000, "frame_rate": 8000.0}
-    return SimpleNamespace(lm=lm, text=text, load_codec=lambda: codec, header=header, averaged=lm)
+    return SimpleNamespace(
+        lm=lm, text=text, load_codec=lambda: codec, header=header, averaged=lm, updates=7
+    )
 
 
 def test_a_trained_language_model_becomes_a_published_folder(tmp_path):
@@ -63,11 +65,14 @@ def test_a_trained_language_model_becomes_a_published_folder(tmp_path):
     assert torch.equal(parts.lm.head.weight, module.lm.head.weight.half().float())
     assert parts.codec.fingerprint() == module.load_codec().fingerprint()
     assert parts.max_duration == 0.5
-    assert parts.config["card"]["run"] == "lm-1"
+    said = {"run": "lm-1", "updates": 7, "weights": "as trained"}
+    assert parts.config["card"].items() >= said.items()
 
-    average = SimpleNamespace(applied=zeroed)
+    average = SimpleNamespace(applied=zeroed, decay=0.9)
     export_released_module(module, tmp_path / "b", average=average)
-    assert not load_released(tmp_path / "b").lm.head.weight.any()
+    averaged = load_released(tmp_path / "b")
+    assert not averaged.lm.head.weight.any()
+    assert averaged.config["card"]["weights"] == "moving average, decay 0.9"
     assert module.lm.head.weight.any()
 
 

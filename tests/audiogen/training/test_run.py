@@ -117,6 +117,7 @@ def test_checkpoint_is_plain_and_holds_all_that_a_run_is(finished: Path):
 def test_export_script_gives_the_same_model(finished: Path, scripts: Starter, tmp_path: Path):
     words = [f"run={run_folder(finished)}", f"out={tmp_path}/codec"]
     assert scripts.run("export.py", *words) == 0, scripts.log.read_text()
+    assert f"{tmp_path}/codec is written, from {run_folder(finished)}" in last_line(scripts)
     first = Codec.from_pretrained(finished / "codec").fingerprint()
     assert Codec.from_pretrained(tmp_path / "codec").fingerprint() == first
     assert scripts.run("export.py", f"run={tmp_path}", f"out={tmp_path}/codec") == 2

@@ -58,13 +58,15 @@ def test_rates_are_of_what_was_counted_since_the_last_time():
     assert throughput.pop(1.0, frame_rate=50)["train/frames_per_second"] == 0
 
 
-def test_a_share_of_what_is_not_known_is_not_a_number(caplog):
+def test_a_share_that_nobody_asked_for_is_left_out(caplog):
     throughput = Throughput(SIZES | {"dim": 64, "num_layers": 2}, rate=None)
     with caplog.at_level(logging.INFO):
         throughput.begin(torch.device("cpu"), "32-true")
     assert not caplog.text
     throughput.count(torch.zeros(1, 4, 5), steps=8, text_positions=1)
-    assert math.isnan(throughput.pop(1.0, frame_rate=50)["train/mfu"])
+    assert "train/mfu" not in throughput.pop(1.0, frame_rate=50)
+    lost = Throughput(throughput.config, rate="measured")  # and not found, before `begin`
+    assert math.isnan(lost.pop(1.0, frame_rate=50)["train/mfu"])
 
 
 @pytest.mark.parametrize(
