@@ -4,7 +4,7 @@
     python -m recipes.on_track --record RUN RUN RUN --curve recipes/demo/curve.json --about "..."
 
 The first prints where every loss lies and writes a page with the curves; the exit code is 0 if the
-validation loss is inside its band, 1 if it is not, 2 if it is of other codes and cannot be compared.
+validation loss is inside its band, 1 if it is not, 2 if it is of other codes, for no verdict.
 A training need not be finished for that. Without --curve it is that of the recipe with the
 experiment's name. The second makes the bands from finished runs of several seeds.
 """
