@@ -68,7 +68,15 @@ def set_level(
 
     Raises:
         ValueError: for an unknown strategy, or what is no sound.
+        TypeError: for a keyword that is not one of `LevelOptions`.
     """
+    unknown = [name for name in options if name not in LevelOptions.__annotations__]
+    if unknown:
+        known = ", ".join(LevelOptions.__annotations__)
+        raise TypeError(
+            f"unknown option {unknown[0]!r}: the way is chosen by strategy, "
+            f"and how it goes by {known}"
+        )
     if strategy not in get_args(Strategy):
         raise ValueError(
             f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"

@@ -109,8 +109,8 @@ def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--prompts",
         type=Path,
         metavar="FILE",
-        help="csv or jsonl with a prompt (or caption) column and, if you like, id, seed and item; "
-        "or txt with a prompt per line",
+        help="csv or jsonl with a prompt (or caption) column and, if you like, id (or name), seed "
+        "and item; or txt with a prompt per line",
     )
     _add_model(parser)
     parser.add_argument(

@@ -44,7 +44,9 @@ def gather_prompts(texts: Sequence[str], file: Path | None, *, seed: int) -> lis
     named = [prompt.name for prompt in prompts if prompt.name]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
-        raise ValueError(f"{file}: id {twice[0]} stands on more than one line: files are named so")
+        raise ValueError(
+            f"{file}: id or name {twice[0]} stands on more than one line: files are named so"
+        )
     return prompts
 
 
@@ -146,11 +148,14 @@ def _integer(row: Mapping[str, Any], column: str, place: str) -> int | None:
 
 
 def _name(row: Mapping[str, Any], place: str) -> str | None:
-    value = row.get("id")
-    if value in (None, ""):
+    column = next((key for key in ("id", "name") if row.get(key) not in (None, "")), None)
+    if column is None:
         return None
+    value = row[column]
     name = str(value).strip()
     plain = name.isprintable() and not name.startswith(".") and not UNSAFE & set(name)
     if not name or not plain or len(name.encode()) > 200:
-        raise ValueError(f"{place}: id {name!r} cannot name a file: use letters, digits, - and _")
+        raise ValueError(
+            f"{place}: {column} {name!r} cannot name a file: use letters, digits, - and _"
+        )
     return name

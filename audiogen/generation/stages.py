@@ -13,6 +13,7 @@ from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.generation.settings import check_options
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import upload
 from audiogen.resampling import convert_audio
 from audiogen.text import Caption, TextEncoder
@@ -49,6 +50,16 @@ class Stages:
             text.eval()
         self.max_duration = float(max_duration)
         self.card = dict(card or {})
+
+    def __repr__(self) -> str:
+        lm, text = self.lm, describe_part(self.text.config)
+        size = sum(weight.numel() for weight in lm.parameters()) / 1e6
+        return (
+            f"{type(self).__name__}({len(lm.layers)} layers of width {lm.config['dim']}, "
+            f"{size:.3g} M weights; {lm.num_codebooks} codebooks of {lm.codebook_size} at "
+            f"{self.frame_rate:g} Hz; {self.sample_rate} Hz, {self.codec.channels} channel(s); "
+            f"windows of {self.max_duration:g} s; text by {text}; on {self.device})"
+        )
 
     @property
     def sample_rate(self) -> int:

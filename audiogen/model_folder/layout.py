@@ -212,6 +212,11 @@ def check_target(folder: Path) -> None:
     try:
         read_config(folder)
     except CheckpointError as error:
+        if any((folder / name).is_file() for name in (LM_FILE, CODEC_FILE)):
+            raise CheckpointError(
+                f"will not write a model over {folder}, which holds one in the published layout: "
+                "give a new folder"
+            ) from error
         raise CheckpointError(
             f"will not write a model over {folder}, which is not a model folder: "
             "give a new or empty folder"

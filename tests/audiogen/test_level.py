@@ -227,3 +227,9 @@ def test_by_default_the_writer_changes_nothing(tmp_path):
     write_audio(tmp_path / "x.wav", SOUNDS["wav"], RATE)
     written, _ = soundfile.read(tmp_path / "x.wav", dtype="int16", always_2d=True)
     np.testing.assert_array_equal(written.T, to_int16(SOUNDS["wav"]).numpy())
+
+
+def test_a_keyword_that_is_not_there_is_not_swallowed(tmp_path):
+    with pytest.raises(TypeError, match="unknown option 'level': the way is chosen by strategy"):
+        write_audio(tmp_path / "a.wav", torch.zeros(1, 800), 16000, level="loudness")
+    assert not list(tmp_path.iterdir())

@@ -264,3 +264,11 @@ def test_samples_that_are_not_finite_are_refused(model):
         model.codec.decoder.layers[-1].conv.bias.fill_(float("nan"))
     with pytest.raises(ValueError, match="not finite"):
         model.generate(["rain"], duration=0.01)
+
+
+def test_a_model_says_on_one_line_what_it_is(model):
+    said = repr(model)
+    assert said.startswith("AudioGen(2 layers of width 16, ")
+    assert "3 codebooks of 16 at 500 Hz; 16000 Hz, 1 channel(s)" in said
+    assert "text by hashed (dim 8, " in said
+    assert "\n" not in said

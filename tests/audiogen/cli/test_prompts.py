@@ -52,7 +52,7 @@ def test_whole_numbers_as_pandas_writes_them(tmp_path):
         ("p.csv", "prompt,seed\nrain,.0\n", "p.csv:2: seed must be a whole number, got '.0'"),
         ("p.csv", "id,prompt\na,\n", "p.csv:2: no prompt in this line"),
         ("p.csv", "id,prompt\n../a,rain\n", "p.csv:2: id '../a' cannot name a file"),
-        ("p.csv", "id,prompt\na,rain\na,dog\n", "id a stands on more than one line"),
+        ("p.csv", "id,prompt\na,rain\na,dog\n", "id or name a stands on more than one line"),
         ("p.jsonl", '{"prompt": "rain"}\nrain\n', "p.jsonl:2: not JSON"),
         ("p.csv", 'prompt,id\n"rain,a\nwind,b\n', "p.csv: a quotation mark is never closed"),
         ("p.csv", "prompt\n" + "w" * 200000, "p.csv: field larger than field limit"),
@@ -82,3 +82,13 @@ def test_no_prompt_at_all(tmp_path):
     (tmp_path / "p.txt").write_bytes(b"\xff\xfe\x00r")
     with pytest.raises(ValueError, match="save it as UTF-8"):
         gather_prompts([], tmp_path / "p.txt", seed=0)
+
+
+def test_a_name_names_the_file_where_there_is_no_id(tmp_path):
+    """As the pairs of an evaluation are found by name."""
+    path = tmp_path / "p.csv"
+    path.write_text("id,name,caption\n,clip-1,rain\nown,clip-2,a dog\n,,wind\n")
+    assert [p.name for p in gather_prompts([], path, seed=0)] == ["clip-1", "own", None]
+    path.write_text("name,caption\na/b,rain\n")
+    with pytest.raises(ValueError, match="name 'a/b' cannot name a file"):
+        gather_prompts([], path, seed=0)

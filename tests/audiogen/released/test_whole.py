@@ -285,6 +285,11 @@ def test_a_saved_model_does_not_depend_on_where_it_was_loaded_from(folder, tmp_p
     assert parts.text.config["name"] == "t5_tiny"
 
 
+def test_a_published_folder_is_not_written_over(loaded, folder):
+    with pytest.raises(CheckpointError, match="in the published layout: give a new folder"):
+        loaded.save_pretrained(folder)
+
+
 def test_a_stereo_prompt_at_another_rate_is_heard(loaded):
     sound = torch.randn(2, 1200) * 0.1
     codes = Stages.encode(loaded, sound, 24000)
