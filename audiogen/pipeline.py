@@ -1,9 +1,9 @@
 """AudioGen: captions -> waveform."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Literal, Self, Unpack, overload
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from audiogen.checkpoint import load_model
 from audiogen.codec.fast import Fast
 from audiogen.codec.model import Codec
 from audiogen.codec.streaming import StreamingDecoder
+from audiogen.generation.progress import Report, reported
 from audiogen.generation.settings import (
     Options,
     Settings,
@@ -50,6 +51,7 @@ class AudioGen(Stages):
     ) -> None:
         super().__init__(text=text, lm=lm, codec=codec, max_duration=max_duration, card=card)
         self.settings = Settings()
+        self._progress_callback: Report | None = None
         self._window_frames(self.settings)
 
     @classmethod
@@ -136,6 +138,10 @@ class AudioGen(Stages):
         self._window_frames(settings)
         self.settings = settings
 
+    def set_custom_progress_callback(self, progress_callback: Report | None = None) -> None:
+        """Set what ``progress=True`` tells frames done and to do, instead of showing a bar."""
+        self._progress_callback = progress_callback
+
     def generate_codes(
         self,
         descriptions: Sequence[Caption],
@@ -162,26 +168,98 @@ class AudioGen(Stages):
         new = torch.stack(list(frames), dim=-1)
         return new if prompt_codes is None else torch.cat([prompt_codes.to(new), new], dim=-1)
 
+    @overload
     def generate(
         self,
         descriptions: Sequence[Caption],
         *,
         duration: float | None = None,
+        return_tokens: Literal[False] = False,
         **options: Unpack[Options],
-    ) -> Tensor:
+    ) -> Tensor: ...
+
+    @overload
+    def generate(
+        self,
+        descriptions: Sequence[Caption],
+        *,
+        duration: float | None = None,
+        return_tokens: Literal[True],
+        **options: Unpack[Options],
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def generate(
+        self,
+        descriptions: Sequence[Caption],
+        *,
+        duration: float | None = None,
+        return_tokens: bool = False,
+        **options: Unpack[Options],
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Generate sound; arguments as in `generate_codes`.
 
         Returns:
             float32 [B, C, round(duration * frame_rate) * hop_length] on the CPU, finite, with full
-            scale at 1 and not clipped there.
+            scale at 1 and not clipped there; with ``return_tokens`` a pair of it and its codes.
         """
-        return self.decode(self.generate_codes(descriptions, duration=duration, **options))
+        codes = self.generate_codes(descriptions, duration=duration, **options)
+        return (self.decode(codes), codes) if return_tokens else self.decode(codes)
+
+    @overload
+    def generate_unconditional(
+        self,
+        num_samples: int,
+        *,
+        duration: float | None = None,
+        return_tokens: Literal[False] = False,
+        **options: Unpack[Options],
+    ) -> Tensor: ...
+
+    @overload
+    def generate_unconditional(
+        self,
+        num_samples: int,
+        *,
+        duration: float | None = None,
+        return_tokens: Literal[True],
+        **options: Unpack[Options],
+    ) -> tuple[Tensor, Tensor]: ...
 
     def generate_unconditional(
-        self, num_samples: int, *, duration: float | None = None, **options: Unpack[Options]
-    ) -> Tensor:
+        self,
+        num_samples: int,
+        *,
+        duration: float | None = None,
+        return_tokens: bool = False,
+        **options: Unpack[Options],
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Generate sound without captions; see `generate`."""
-        return self.generate([None] * num_samples, duration=duration, **options)
+        codes = self.generate_codes([None] * num_samples, duration=duration, **options)
+        return (self.decode(codes), codes) if return_tokens else self.decode(codes)
+
+    @overload
+    def generate_continuation(
+        self,
+        prompt: Tensor,
+        prompt_sample_rate: int,
+        descriptions: Sequence[Caption] | None = None,
+        *,
+        duration: float | None = None,
+        return_tokens: Literal[False] = False,
+        **options: Unpack[Options],
+    ) -> Tensor: ...
+
+    @overload
+    def generate_continuation(
+        self,
+        prompt: Tensor,
+        prompt_sample_rate: int,
+        descriptions: Sequence[Caption] | None = None,
+        *,
+        duration: float | None = None,
+        return_tokens: Literal[True],
+        **options: Unpack[Options],
+    ) -> tuple[Tensor, Tensor]: ...
 
     def generate_continuation(
         self,
@@ -190,8 +268,9 @@ class AudioGen(Stages):
         descriptions: Sequence[Caption] | None = None,
         *,
         duration: float | None = None,
+        return_tokens: bool = False,
         **options: Unpack[Options],
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Continue a sound.
 
         Args:
@@ -199,6 +278,7 @@ class AudioGen(Stages):
             prompt_sample_rate: Hz.
             descriptions: one caption per item of the prompt; None is none for all.
             duration: seconds, the prompt's included.
+            return_tokens: also return the codes, the prompt's included.
             options: see `audiogen.generation.settings.Options`.
 
         Returns:
@@ -207,7 +287,7 @@ class AudioGen(Stages):
         codes = self.encode(prompt, prompt_sample_rate)
         captions = [None] * len(codes) if descriptions is None else descriptions
         codes = self.generate_codes(captions, duration=duration, prompt_codes=codes, **options)
-        return self.decode(codes)
+        return (self.decode(codes), codes) if return_tokens else self.decode(codes)
 
     def stream(
         self,
@@ -264,7 +344,8 @@ class AudioGen(Stages):
             top_p=settings.top_p,
             guidance_scale=settings.guidance_scale,
         )
-        return _reported(frames, num_frames - prompt.shape[-1], options.get("progress"))
+        total = num_frames - prompt.shape[-1]
+        return reported(frames, total, options.get("progress"), self._progress_callback)
 
     def _window_frames(self, settings: Settings) -> tuple[int, int]:
         return window_frames(
@@ -272,12 +353,3 @@ class AudioGen(Stages):
             extend_stride=settings.extend_stride,
             frame_rate=self.frame_rate,
         )
-
-
-def _reported(
-    frames: Iterable[Tensor], total: int, progress: Callable[[int, int], None] | None
-) -> Iterator[Tensor]:
-    for done, frame in enumerate(frames, start=1):
-        if progress is not None:
-            progress(done, total)
-        yield frame

@@ -30,7 +30,7 @@ class Options(TypedDict, total=False):
     top_p: float
     guidance_scale: float
     padding: Literal["own", "batch"]  # which text positions are attended to; see `condition`
-    progress: Callable[[int, int], None] | None  # called with frames done and frames to do
+    progress: Callable[[int, int], None] | bool | None  # gets frames done and to do; True: a bar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +68,10 @@ def check_options(options: Options) -> None:
     if options.get("padding", "own") not in ("own", "batch"):
         raise ValueError(f'padding is "own" or "batch", got {options["padding"]!r}')
     progress = options.get("progress")
-    if progress is not None and not callable(progress):
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise ValueError(
-            f"progress is a function of (frames done, frames to do) or None, got {progress!r}"
+            "progress is a function of (frames done, frames to do), a bool or None, "
+            f"got {progress!r}"
         )
 
 

@@ -272,3 +272,27 @@ def test_a_model_says_on_one_line_what_it_is(model):
     assert "3 codebooks of 16 at 500 Hz; 16000 Hz, 1 channel(s)" in said
     assert "text by hashed (dim 8, " in said
     assert "\n" not in said
+
+
+def test_progress_as_a_bar_or_to_a_function_set_before(model, capsys):
+    call = {"duration": 0.02, "seed": 1}
+    model.generate(["rain"], progress=False, **call)
+    assert capsys.readouterr().err == ""
+    model.generate(["rain"], progress=True, **call)
+    assert "10/10" in capsys.readouterr().err
+    seen = []
+    model.set_custom_progress_callback(lambda done, total: seen.append((done, total)))
+    model.generate_unconditional(1, progress=True, **call)
+    assert seen == [(frame, 10) for frame in range(1, 11)]
+    assert capsys.readouterr().err == ""
+
+
+def test_codes_come_with_the_sound_on_request(model):
+    call = {"duration": 0.04, "seed": 1}
+    for sound, codes in (
+        model.generate(["rain", None], return_tokens=True, **call),
+        model.generate_unconditional(2, return_tokens=True, **call),
+        model.generate_continuation(torch.zeros(2, 1, 64), 16000, return_tokens=True, **call),
+    ):
+        assert codes.shape == (2, 3, 20)
+        assert torch.equal(model.decode(codes), sound)

@@ -91,7 +91,7 @@ def test_options_that_make_no_sense():
     with pytest.raises(ValueError, match='padding is "own" or "batch"'):
         check_options({"padding": "left"})
     with pytest.raises(ValueError, match="progress is a function"):
-        check_options({"progress": True})
+        check_options({"progress": "bar"})
     with pytest.raises(ValueError, match="guidance_scale must be a finite number, got nan"):
         Settings(guidance_scale=float("nan"))
     with pytest.raises(ValueError, match="temperature must be at least 0"):
