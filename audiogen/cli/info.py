@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from audiogen.checkpoint import find_codec, is_ours
 from audiogen.cli.codes_file import open_codes
 from audiogen.cli.published import published_facts
-from audiogen.cli.words import card_facts, codec_facts, lm_words
+from audiogen.cli.words import card_facts, codec_facts, lm_facts
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import LM_FILE
 from audiogen.model_folder.layout import check_files, model_hash, read_config
@@ -72,11 +72,12 @@ def _model_facts(folder: Path, config: Mapping[str, Any]) -> dict[str, object]:
         **codec_facts(config["codec"]),
     }
     if "lm" in config:
-        facts["language model"] = lm_words(config["lm"])
-        facts["text encoder"] = describe_part(config["text"])
+        facts |= lm_facts(config["lm"])
+        facts["text encoder"] = f"{describe_part(config['text'])}, width {config['lm']['text_dim']}"
         facts["longest window"] = f"{config['max_duration']:g} s"
+        facts["sound made"] = facts["sound"]
     for name, entry in config["files"].items():
-        facts[name] = f"{_size(folder / name, entry['bytes'])}, sha256 {entry['sha256'][:12]}"
+        facts[name] = f"{_size(folder / name, entry['bytes'])}, sha256 {entry['sha256']}"
     return facts | {"codec hash": config["codec_hash"], "model hash": model_hash(config)}
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from audiogen.checkpoint import load_codec
-from audiogen.cli.words import card_facts, codec_facts, lm_words
+from audiogen.cli.words import card_facts, codec_facts, lm_facts
 from audiogen.released.describe import Description, describe
 from audiogen.released.facts import card_of, hashed_config
 from audiogen.released.lm_load import LMFile, build_lm
@@ -18,10 +18,6 @@ def published_facts(path: Path, *, verify: bool) -> dict[str, object]:
         facts |= card_facts(card_of(found.lm))
     if found.codec is not None:
         facts |= codec_facts(found.codec)
-        causal = "causal" if found.codec["causal"] else "not causal"
-        facts["convolutions"] = (
-            f"{causal}, {found.codec['norm']}, padding {found.codec['pad_mode']}"
-        )
     if found.lm is not None:
         facts |= _published_lm_facts(found.lm)
     if found.tensors:
@@ -37,13 +33,8 @@ def published_facts(path: Path, *, verify: bool) -> dict[str, object]:
 
 def _published_lm_facts(file: LMFile) -> dict[str, object]:
     lm, config = file.keywords, file.config
-    options = dict(lm.get("pattern") or {"name": "delay", "delays": lm["delays"]})
-    name = options.pop("name")
-    words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
     facts: dict[str, object] = {
-        "language model": lm_words(lm),
-        "pattern": f"{name}, {words}" if words else name,
-        "codes predicted": f"{lm['num_codebooks']} codebooks of {lm['codebook_size']}",
+        **lm_facts(lm),
         "text encoder": f"t5, {config.text['name']}, width {lm['text_dim']}",
         "longest window": f"{config.max_duration:g} s",
         "sound made": f"{config.sample_rate} Hz, {config.channels} channel(s)",

@@ -28,6 +28,12 @@ def test_a_model(info, model, saved):
     assert facts["codes"] == "3 codebooks of 16, 500 frames/s, 6 kbit/s"
     assert facts["codec hash"] == model.codec.fingerprint()
     assert facts["longest window"] == "0.1 s"
+    assert facts["language model"] == "2 layers of width 16, 2 heads"
+    assert facts["pattern"] == "delay, delays [0, 1, 2]"
+    assert facts["codes predicted"] == "3 codebooks of 16"
+    assert facts["text encoder"].endswith("), width 8")
+    assert facts["sound made"] == "16000 Hz, 1 channel(s)"
+    assert facts["convolutions"] == "not causal, weight_norm, padding constant"
     values = sum(tensor.numel() for tensor in model.lm.state_dict().values())
     assert facts["lm.safetensors"].startswith(f"{values:,} values of F32, ")
     assert facts["verified"] == "every file is what was saved"
