@@ -52,7 +52,7 @@ def test_wrong_arguments_are_one_line_too():
     [
         (["--protocol", "audiokraft"], ["no protocol 'audiokraft'", "audiocraft, codec, demo"]),
         (["--metrics", "frechet_logmel"], ["Did you mean frechet_logmel_standin"]),
-        (["--metrics", "kld_passt"], ["kld_passt cannot be computed", "passt-s-f128"]),
+        (["--metrics", "kld_passt"], ["kld_passt cannot be computed", "no PaSST embedder"]),
         (["--captions", "nowhere.csv"], ["nowhere.csv does not exist"]),
         (["--json", "no/such/folder/r.json"], ["cannot write no/such/folder/r.json"]),
         (["--json", "/"], ["cannot write /: it is a folder"]),

@@ -57,7 +57,8 @@ def _histories(run: Path) -> None:
     ]
     write_history(run / "train_codec" / "demo_codec-1", codec)
     write_history(run / "train_lm" / "demo_lm-1", lm)
-    (run / "train_lm" / "demo_lm-1" / "config.yaml").write_text("name: demo_lm\n")
+    config = "name: demo_lm\ncodec: {num_codebooks: 4, codebook_size: 128}\n"
+    (run / "train_lm" / "demo_lm-1" / "config.yaml").write_text(config)
 
 
 def _evaluation(run: Path) -> None:
