@@ -4,22 +4,18 @@ Everything goes through libsndfile (wav, flac, ogg, opus, mp3, aiff, w64); wavef
 tensors [C, T] with full scale at 1. Nothing here clips, wraps or scales unless it was asked to.
 """
 
-import errno
 import math
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
-from audiogen.files import remove_unfinished, replacing
-from audiogen.level import LevelOptions, Strategy, set_level, to_int16
+from audiogen.files import remove_unfinished
+from audiogen.level import LevelOptions, Strategy, set_level
 from audiogen.resampling import input_span, rate_ratio, resample
 from audiogen.sndfile import (
     AudioError,
@@ -27,10 +23,9 @@ from audiogen.sndfile import (
     check_promise,
     decode,
     info_of,
-    name_of,
     open_audio,
-    reason_of,
 )
+from audiogen.sound_writer import BLOCK, FORMATS, audio_writer, read_tags, require_finite
 
 __all__ = [
     "FORMATS",
@@ -44,6 +39,7 @@ __all__ = [
     "check_audio",
     "read_audio",
     "read_clip",
+    "read_tags",
     "remove_unfinished",
     "resample",
     "write_audio",
@@ -51,18 +47,6 @@ __all__ = [
 
 SILENCE = 1e-4  # a peak at or below this, -80 dB of full scale, is 3 steps of 16 bits: no sound
 MISSING = 0.1  # seconds
-HEADER = 2**16  # bytes; a disk with less has no room for the head of a file
-BLOCK = 4096  # frames per call to libsndfile: one call of a minute of ogg crashes its encoder
-FORMATS = {
-    ".wav": ("WAV", "PCM_16"),
-    ".flac": ("FLAC", "PCM_16"),
-    ".ogg": ("OGG", "VORBIS"),
-    ".opus": ("OGG", "OPUS"),
-    ".mp3": ("MP3", "MPEG_LAYER_III"),
-    ".aif": ("AIFF", "PCM_16"),
-    ".aiff": ("AIFF", "PCM_16"),
-    ".w64": ("W64", "PCM_16"),
-}
 Clipping = Literal["error", "clamp", "rescale"]
 
 
@@ -165,6 +149,7 @@ def write_audio(
     subtype: str | None = None,
     clipping: Clipping = "error",
     strategy: Strategy = "none",
+    tags: Mapping[str, str] | None = None,
     **level: Unpack[LevelOptions],
 ) -> None:
     """Write a waveform; the suffix chooses the format, and the file appears whole or not at all.
@@ -178,6 +163,8 @@ def write_audio(
         clipping: what becomes of samples beyond full scale, which integers cannot hold: "error"
             refuses them, "clamp" cuts them off, "rescale" turns the whole waveform down.
         strategy: sets the level first, as AudioCraft does: "peak", "clip", "rms", "loudness".
+        tags: what the file says of itself, of the names in `audiogen.sound_writer.TAGS`; cut to
+            2000 bytes each, in mp3 without letters that ASCII lacks, and in w64 left out.
         level: how, see `audiogen.level.LevelOptions`.
 
     Raises:
@@ -189,7 +176,7 @@ def write_audio(
     waveform = torch.atleast_2d(waveform.detach().cpu().float())
     if waveform.ndim != 2 or waveform.numel() == 0:
         raise AudioError(f"{path}: expected samples [C, T] or [T], got {list(waveform.shape)}")
-    _require_finite(waveform, path)
+    require_finite(waveform, path)
     try:
         waveform = set_level(waveform, sample_rate, strategy=strategy, **level)
     except ValueError as error:
@@ -197,72 +184,9 @@ def write_audio(
     if clipping == "rescale":
         waveform = waveform / waveform.abs().max().clamp(min=1)
     with audio_writer(
-        path, sample_rate, len(waveform), subtype=subtype, clamp=clipping == "clamp"
+        path, sample_rate, len(waveform), subtype=subtype, clamp=clipping == "clamp", tags=tags
     ) as write:
         write(waveform)
-
-
-@contextmanager
-def audio_writer(
-    path: str | Path,
-    sample_rate: int,
-    channels: int,
-    *,
-    subtype: str | None = None,
-    clamp: bool = False,
-) -> Iterator[Callable[[Tensor], None]]:
-    """Yield a function that appends float32 [C, t] to a file, which appears when the block ends.
-
-    For sounds too long for memory; arguments and errors are those of `write_audio`.
-
-    Raises:
-        OSError: if the disk is full, or the folder takes no files: no fault of the sound.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise AudioError(f"{path}: unknown suffix; known are {', '.join(FORMATS)}")
-    container, usual = FORMATS[path.suffix.lower()]
-    with replacing(path) as temporary:
-        temporary.touch()  # says what libsndfile would not: that the folder takes no files
-        with _disk_errors(path):
-            try:
-                file = soundfile.SoundFile(
-                    name_of(temporary),
-                    "w",
-                    sample_rate,
-                    channels,
-                    subtype or usual,
-                    format=container,
-                )
-            except (soundfile.LibsndfileError, ValueError, TypeError) as error:
-                if shutil.disk_usage(path.parent).free < HEADER:
-                    raise
-                raise AudioError(
-                    f"{path}: cannot be written as {subtype or usual} at {sample_rate} Hz with "
-                    f"{channels} channels ({reason_of(error)}); choose another rate or format"
-                ) from error
-
-        def write(waveform: Tensor) -> None:
-            samples = _storable(waveform, path, subtype=file.subtype, clamp=clamp)
-            with _disk_errors(path):
-                for begin in range(0, len(samples), BLOCK):
-                    file.write(samples[begin : begin + BLOCK])
-
-        try:
-            yield write
-        finally:
-            with _disk_errors(path):
-                file.close()
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """What libsndfile cannot write to an open file is the disk's fault."""
-    try:
-        yield
-    except soundfile.LibsndfileError as error:
-        reason = f"cannot be written ({reason_of(error)}); is the disk full?"
-        raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def check_audio(path: str | Path, *, silence: float = SILENCE) -> AudioLevels:
@@ -305,25 +229,3 @@ def as_channels(waveform: Tensor, channels: int | None, path: str | Path) -> Ten
     raise AudioError(
         f"{path}: has {len(waveform)} channels, cannot give {channels}; ask for 1 or for all (None)"
     )
-
-
-def _storable(waveform: Tensor, path: Path, *, subtype: str, clamp: bool) -> np.ndarray:
-    """Samples [T, C] as libsndfile takes them; int16 for 16 bits, whose scale is then exact."""
-    _require_finite(waveform, path)
-    peak = waveform.abs().max().item() if waveform.numel() else 0.0
-    if subtype not in ("FLOAT", "DOUBLE"):
-        if peak > 1 and not clamp:
-            raise AudioError(
-                f"{path}: peak {peak:.3f} is beyond full scale and would be cut off; pass "
-                'clipping="clamp" or "rescale", or subtype="FLOAT" in a .wav file'
-            )
-        waveform = waveform.clamp(-1, 1)
-    if subtype == "PCM_16":
-        return to_int16(waveform.T).numpy()
-    return waveform.T.float().numpy()
-
-
-def _require_finite(waveform: Tensor, path: str | Path) -> None:
-    if not waveform.isfinite().all():
-        bad = int((~waveform.isfinite()).sum())
-        raise AudioError(f"{path}: {bad} of {waveform.numel()} samples are NaN or infinite")

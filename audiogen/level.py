@@ -31,6 +31,8 @@ STEP = 0.25  # of a block
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU below the mean of what passed the absolute gate
 QUIET = 2e-3  # RMS below which AudioCraft takes a sound for noise and leaves it as it is
+LIMIT_STEPS = 12
+CLOSE = 0.05  # LU
 NOTHING = 1e-30  # full scale over less is beyond float32
 CANCEL = 0.01  # of the RMS of the channels: a mean over them below this, -40 dB, has lost the sound
 
@@ -129,6 +131,40 @@ def loudness(waveform: Tensor, sample_rate: int, *, paper_exact: bool = False) -
         return -math.inf
     heard = heard[_lufs(heard) > _lufs(heard.mean()) + RELATIVE_GATE]
     return float(_lufs(heard.mean())) + offset
+
+
+def to_loudness(waveform: Tensor, sample_rate: int, lufs: float) -> Tensor:
+    """Return float32 [C, T] within full scale whose integrated loudness is ``lufs``, to 0.1 LU.
+
+    It is turned up or down. Only where its peaks would then pass full scale are they bent by tanh,
+    and what that takes of the loudness is given back, as far as `LIMIT_STEPS` steps bring it: a
+    click never gets loud. A sound that nobody hears is left as it is.
+
+    Args:
+        waveform: float [C, T] or [T], finite.
+        sample_rate: Hz.
+        lufs: -70 to 0.
+
+    Raises:
+        ValueError: as `loudness` does, and for another target.
+    """
+    if not ABSOLUTE_GATE <= lufs <= 0:
+        raise ValueError(f"loudness must be {ABSOLUTE_GATE:g} to 0 LUFS, got {lufs:g}")
+    waveform = _checked(waveform)
+    found = loudness(waveform, sample_rate)
+    if found == -math.inf:
+        return waveform.clamp(-1, 1)
+    gain = lufs - found
+    turned = waveform * 10 ** (gain / 20)
+    if turned.abs().max() <= 1:
+        return turned
+    for _ in range(LIMIT_STEPS):
+        turned = (waveform * 10 ** (gain / 20)).tanh()
+        missing = lufs - loudness(turned, sample_rate)
+        if missing < CLOSE:
+            break
+        gain += missing
+    return turned
 
 
 def to_int16(waveform: Tensor, *, paper_exact: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ import torchaudio
 from scipy.signal import lfilter
 
 from audiogen.audio import AudioError, write_audio
-from audiogen.level import from_int16, loudness, set_level, to_int16
+from audiogen.level import from_int16, loudness, set_level, to_int16, to_loudness
 
 ARRAYS = np.load(Path(__file__).parents[1] / "golden" / "audio.npz")  # golden/make_audio.py
 GOLDEN = {name: torch.from_numpy(ARRAYS[name]) for name in ARRAYS.files}
@@ -233,3 +233,29 @@ def test_a_keyword_that_is_not_there_is_not_swallowed(tmp_path):
     with pytest.raises(TypeError, match="unknown option 'level': the way is chosen by strategy"):
         write_audio(tmp_path / "a.wav", torch.zeros(1, 800), 16000, level="loudness")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", [-30.0, -23.0, -14.0, -9.0])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_target_of_loudness_is_met(target, channels):
+    """Measured again, also where peaks have to be bent: noise peaks 13 dB above its RMS."""
+    noise = torch.randn(channels, 32000, generator=torch.Generator().manual_seed(3)) * 0.02
+    turned = to_loudness(noise, 16000, target)
+    assert loudness(turned, 16000) == pytest.approx(target, abs=0.1)
+    assert turned.abs().max() <= 1
+    if target == -30:  # nothing had to be bent: it is the same sound
+        ratio = turned / noise
+        torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
+
+
+def test_a_target_of_loudness_and_what_cannot_meet_it():
+    silence = torch.zeros(1, 16000)
+    assert torch.equal(to_loudness(silence, 16000, -14), silence)
+    click = torch.zeros(1, 160000)
+    click[0, 80000] = 0.5
+    turned = to_loudness(click, 16000, -14)
+    assert 0.9 < turned.abs().max() <= 1
+    assert turned.isfinite().all()
+    for target in (1.0, -71.0, float("nan")):
+        with pytest.raises(ValueError, match="must be -70 to 0 LUFS"):
+            to_loudness(silence, 16000, target)
