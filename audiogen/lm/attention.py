@@ -126,5 +126,9 @@ class CrossAttention(Attention):
         return output.where(mask.present, 0 if silence is None else silence)
 
     def _project(self, x: Tensor, rows: slice) -> Tensor:
+        projection: nn.Module = self.in_proj
+        if not isinstance(projection, nn.Linear):  # with an adapter it is more than its weight
+            whole: Tensor = projection(x)
+            return whole[..., rows]
         bias = self.in_proj.bias
         return F.linear(x, self.in_proj.weight[rows], None if bias is None else bias[rows])
