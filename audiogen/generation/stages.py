@@ -74,7 +74,7 @@ class Stages:
     @property
     def device(self) -> torch.device:
         """Where the language model is."""
-        return self.lm.head.weight.device
+        return self.lm.embedding.weight.device
 
     @torch.no_grad()
     def condition(

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from audiogen.lm.attention import KeyValueCache, TextMask
 from audiogen.lm.model import TokenLM
+from audiogen.products import step_products
 
 
 class StepDecoder:
@@ -29,7 +30,7 @@ class StepDecoder:
             raise ValueError(f"expected rows of at least the {len(text)} captions, got {rows}")
         self.lm = lm
         self.position = 0  # steps read so far
-        weight = lm.head.weight
+        weight = lm.embedding.weight
         # Attention of one query is about three times slower in bfloat16 than in float32 on a CPU.
         dtype = torch.float32 if weight.device.type == "cpu" else weight.dtype
         self.mask = TextMask.of(text_mask)
@@ -51,6 +52,10 @@ class StepDecoder:
         Returns:
             float32 [R, K, N] logits.
         """
+        with step_products(self.lm.dim):
+            return self._advance(sequence)
+
+    def _advance(self, sequence: Tensor) -> Tensor:
         x = self.lm.embed(sequence, start=self.position)
         for block, memory, cache in zip(self.lm.layers, self.memories, self.caches, strict=True):
             x = block(x, memory, self.mask, cache)

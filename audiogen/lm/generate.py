@@ -158,7 +158,7 @@ def checked_prompt(lm: TokenLM, prompt: Tensor | None, *, batch: int, num_frames
     """Return the prompt as int64 [B, K, P] on the model's device, P = 0 where there is none."""
     if not isinstance(num_frames, int) or num_frames < 1:
         raise ValueError(f"expected a whole number num_frames of at least 1, got {num_frames!r}")
-    device = lm.head.weight.device
+    device = lm.embedding.weight.device
     if prompt is None:
         return torch.empty(batch, lm.num_codebooks, 0, dtype=torch.long, device=device)
     if prompt.ndim != 3 or prompt.shape[:2] != (batch, lm.num_codebooks):

@@ -1,10 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from audiogen import products as module
-from audiogen.products import OneDNNLinear, products
+from audiogen.products import OneDNNLinear, products, step_products
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
@@ -152,3 +154,64 @@ def test_an_error_inside_leaves_nothing_behind():
     with pytest.raises(RuntimeError), products("onednn"):
         F.linear(make(2, 3), make(2, 4))
     assert F.linear is module.TORCHS
+
+
+@pytest.fixture
+def stepping(calls, monkeypatch):
+    """A processor whose steps go to oneDNN, however small they are."""
+    monkeypatch.setattr(module, "SMALLEST_STEP", 0)
+    monkeypatch.setattr(module, "onednn_is_quicker", lambda: True)
+    return calls
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+def test_a_step_is_as_exact(stepping, bias):
+    x, layer = make(2, 1, 12).detach(), torch.nn.Linear(12, 5, bias=bias)
+    with step_products(12), torch.no_grad():
+        found = layer(x)
+        part = F.linear(x, layer.weight[2:4])
+    assert stepping == [(2, 1, 12), (2, 1, 12)]
+    torch.testing.assert_close(found.double(), layer.double()(x.double()), rtol=0, atol=1e-5)
+    torch.testing.assert_close(part, F.linear(x, layer.weight[2:4].float()), rtol=0, atol=1e-5)
+
+
+def test_a_step_is_of_this_thread_and_without_gradients(stepping):
+    x, weight = make(2, 12).detach(), make(5, 12)
+    with step_products(12):
+        assert F.linear(x, weight).requires_grad
+        assert F.linear is module.TORCHS
+        with ThreadPoolExecutor(1) as other, torch.no_grad():
+            other.submit(torch.no_grad()(lambda: F.linear(x, weight))).result()
+    with torch.no_grad():
+        F.linear(x, weight)
+    assert not stepping
+
+
+def test_steps_of_narrow_models_and_other_processors_stay_as_they_are(calls, monkeypatch):
+    x, weight = make(2, 512).detach(), make(512, 512).detach()
+    monkeypatch.setattr(module, "onednn_is_quicker", lambda: True)
+    with step_products(511), torch.no_grad():
+        F.linear(x, weight)
+    with step_products(512), torch.no_grad():
+        F.linear(x[:1], weight)
+        assert not calls
+        F.linear(x, weight)
+    assert calls == [(2, 512)]
+    monkeypatch.setattr(module, "onednn_is_quicker", lambda: False)
+    with step_products(512), torch.no_grad():
+        F.linear(x, weight)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "there", "quicker"),
+    [("AuthenticAMD", True, True), ("GenuineIntel", True, False), ("AuthenticAMD", False, False)],
+)
+def test_the_processor_decides(tmp_path, monkeypatch, known, there, quicker):
+    processors = tmp_path / "cpuinfo"
+    processors.write_text(f"processor : 0\nvendor_id : {known}\n")
+    monkeypatch.setattr(module, "PROCESSORS", processors)
+    monkeypatch.setattr(module.platform, "processor", lambda: "")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert module.onednn_is_quicker.__wrapped__() is quicker
