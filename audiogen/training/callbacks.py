@@ -132,8 +132,10 @@ def _within_epoch(step: int, pl_module: LightningModule) -> int:
 
 
 def _floating(module: nn.Module) -> dict[str, Tensor]:
+    """Return what changes in training; the average of frozen weights is what they are."""
     reshard(module)
-    tensors = [*module.named_parameters(), *module.named_buffers()]
+    learning = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    tensors = [*learning, *module.named_buffers()]
     return {name: tensor for name, tensor in tensors if tensor.is_floating_point()}
 
 

@@ -25,6 +25,7 @@ UNIMPORTANT = (
     "module.codec_folder",
     "text.cache",
     "text.encoders.description.cache",
+    "lm.text_cache",
     "module.metrics",
     "module.checkpoint_blocks",
     "module.matrix_rate",
@@ -113,7 +114,7 @@ def with_places(tree: Any) -> Any:
 
 def module_config(cfg: DictConfig) -> DictConfig:
     """Return ``cfg.module``, its text encoder as `with_places` says."""
-    if "text" in cfg:
+    if cfg.get("text") is not None:
         cfg = cfg.copy()
         OmegaConf.set_struct(cfg, False)
         cfg.text = with_places(OmegaConf.to_container(cfg.text, resolve=False))

@@ -69,6 +69,11 @@ class LMParts(RecordingModule):
         return cast(TokenLM, self.parts.get_submodule("lm"))
 
     @property
+    def plain_lm(self) -> TokenLM:
+        """The language model to generate with, and to export."""
+        return self.lm
+
+    @property
     def text(self) -> TextEncoder:
         """The text encoder, frozen or not."""
         return self._text[0]
@@ -130,7 +135,7 @@ class LMParts(RecordingModule):
         """Write the whole model, codec included, as a model folder."""
         codec = self.load_codec()
         seconds = self.header["segment_frames"] / self.header["frame_rate"]
-        lm = self.lm.cpu().eval()
+        lm = self.plain_lm.cpu().eval()
         save_model(folder, text=self.text, lm=lm, codec=codec, max_duration=seconds, card=card)
 
     def _learning(self) -> list[nn.Parameter]:

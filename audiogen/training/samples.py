@@ -106,7 +106,7 @@ class Prompts(AudioSamples):
         if pl_module.codec_folder is None:
             return {}, 0
         codec = pl_module.load_codec().to(pl_module.device)
-        model = AudioGen(text=pl_module.text, lm=pl_module.lm, codec=codec)
+        model = AudioGen(text=pl_module.text, lm=pl_module.plain_lm, codec=codec)
         sounds = model.generate(
             self.prompts,
             duration=self.duration,

@@ -134,7 +134,7 @@ class Scores(Callback):
     def _write(self, batch: Mapping[str, Any], pl_module: Any, folder: Path) -> None:
         """Write references, generated sounds and captions side by side."""
         codec = pl_module.load_codec().to(pl_module.device).eval()
-        model = AudioGen(text=pl_module.text, lm=pl_module.lm, codec=codec)
+        model = AudioGen(text=pl_module.text, lm=pl_module.plain_lm, codec=codec)
         captions = [attributes(caption)[DESCRIPTION] for caption in batch["captions"]]
         with (folder / "captions.csv").open("w", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)

@@ -77,6 +77,10 @@ class Starter:
     def run(self, script: str, *overrides: str) -> int:
         return self.start(script, *overrides).wait()
 
+    def prepare(self, module: str) -> None:
+        """Import a heavy module once for all scripts to come."""
+        assert self._ask({"import": module}) == "imported\n"
+
     def _ask(self, job: dict) -> str:
         if self._process is None:
             self._process = subprocess.Popen(

@@ -2,14 +2,15 @@
 
 Imports the training stack once, then for each line {"argv": [...], "log": path, "ranks": n} on
 stdin forks n children that run the script as ``__main__``, and prints the process id of the first,
-which ends after the others; {"wait": pid, "seconds": n} prints how it ended. One that does not end
-in time is killed, with all it started: a process that waits for another one for ever is a failure,
-not a test that never ends.
+which ends after the others; {"wait": pid, "seconds": n} prints how it ended; {"import": name}
+imports one module more. What does not end in time is killed, with all it started: a process that
+waits for another one for ever is a failure, not a test that never ends.
 
 Nothing is computed here: torch refuses to differentiate in the child of a process that has done
 so.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -86,6 +87,10 @@ torch.set_num_threads(1)
 print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
+    if "import" in job:
+        importlib.import_module(job["import"])
+        print("imported", flush=True)
+        continue
     if "wait" in job:
         print(wait(job["wait"], job["seconds"]), flush=True)
         continue
