@@ -154,7 +154,7 @@ def adapters(lm: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def _merged_state(lm: TokenLM) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights of the ordinary model by its names, in memory of their own."""
     added = {
-        f"{name}.weight": layer.get_delta_weight(ADAPTER)  # type: ignore[operator]
+        f"{name}.weight": layer.get_delta_weight(ADAPTER)
         for name, layer in lm.named_modules()
         if hasattr(layer, "get_delta_weight")
     }
