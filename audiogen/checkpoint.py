@@ -67,6 +67,7 @@ def save_model(
     codec: Codec,
     max_duration: float = 10.0,
     card: Mapping[str, object] | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a whole model; a process killed half way leaves the old folder, never a mix.
 
@@ -78,9 +79,12 @@ def save_model(
         codec: whose codes the language model was trained on.
         max_duration: seconds, the longest window the language model was trained on.
         card: what the model card says; see `audiogen.model_folder.card.check_card`.
+        half: store the weights as float16, which each must have the value of already; they are
+            read as float32 again.
 
     Raises:
-        ValueError: if ``folder`` holds something that is not a model.
+        ValueError: if ``folder`` holds something that is not a model, or ``half`` would change a
+            weight.
     """
     config = {
         "format": "audiogen-model",
@@ -96,7 +100,9 @@ def save_model(
     encoder = describe_part(text.config)
     facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": encoder}
     beside = text_beside(text)
-    return write_folder(Path(folder), config, modules, card=card, facts=facts, folders=beside)
+    return write_folder(
+        Path(folder), config, modules, card=card, facts=facts, folders=beside, half=half
+    )
 
 
 def load_codec(

@@ -1,7 +1,8 @@
 """The layout of our model folder: config.json, tensor files, a model card.
 
 config.json holds the format, its version, the constructor arguments of every part, the card, and
-size and sha256 of each tensor file. Files are safetensors: nothing in a folder can run code.
+size and sha256 of each tensor file. Files are safetensors: nothing in a folder can run code. With
+``stored_as`` "float16" their weights take half the bytes and are read as the float32 they were.
 """
 
 import hashlib
@@ -16,12 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from audiogen.model_folder.card import check_card, render_card
+from audiogen.model_folder.half import halved
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE
 from audiogen.model_folder.replace import replace_folder
 from audiogen.text.folders import copy_encoder
 
-VERSION = 1  # raised with every change of the layout
+VERSION = 2  # raised with every change of the layout
 OLDEST_READER = 1  # the oldest VERSION whose reader still understands what is written here
+OLDEST_HALF_READER = 2  # likewise of a folder with ``stored_as``
 CODEC_KEYS = ("codec", "codec_hash", "card", "files")
 REQUIRED = {  # by format
     "audiogen-codec": CODEC_KEYS,
@@ -81,11 +84,14 @@ def read_tensors(folder: Path, config: Mapping[str, Any], name: str) -> dict[str
             "model; copy or download the whole folder again"
         )
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a safetensors file ({error}): copy or download it again"
         ) from error
+    if config.get("stored_as") is None:
+        return tensors
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
 
 
 def write_tensors(
@@ -165,6 +171,7 @@ def write_folder(
     card: Mapping[str, object] | None,
     facts: Mapping[str, object],
     folders: Mapping[str, Path] | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a model folder, whole or not at all; other files of an older one are kept.
 
@@ -175,18 +182,21 @@ def write_folder(
         card: see `audiogen.model_folder.card.check_card`.
         facts: see `audiogen.model_folder.card.render_card`.
         folders: relative name -> a text encoder's folder, which is copied there.
+        half: store float32 weights as float16, which all of them must have the values of.
 
     Raises:
-        ValueError: if ``folder`` holds something that is not a model.
+        ValueError: if ``folder`` holds something that is not a model, or ``half`` would change a
+            weight.
     """
     check_target(folder)
     card = check_card(card)
     header = {
         "format": config["format"],
         "version": VERSION,
-        "oldest_reader": OLDEST_READER,
+        "oldest_reader": OLDEST_HALF_READER if half else OLDEST_READER,
         "written_by": version("audiogen"),
     }
+    stored_as = {"stored_as": "float16"} if half else {}
     files: dict[str, dict[str, Any]] = {}
     folders = folders or {}
     owned = (*OWN_FILES, *(Path(name).parts[0] for name in folders))
@@ -195,9 +205,10 @@ def write_folder(
             copy_encoder(source, staging / name)
         for name, module in modules.items():
             path = staging / name
-            write_tensors(_storable(module), path, {"format": "pt"})
+            tensors = _storable(module)
+            write_tensors(halved(tensors) if half else tensors, path, {"format": "pt"})
             files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        filled = {**header, **config, "card": card, "files": files}
+        filled = {**header, **stored_as, **config, "card": card, "files": files}
         text = json.dumps(filled, indent=2, ensure_ascii=False)
         (staging / "config.json").write_text(text + "\n", encoding="utf-8")
         readme = render_card(card, facts, kind=config["format"])

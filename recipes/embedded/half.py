@@ -8,26 +8,9 @@ learns the codes that the rounded codec writes.
 import sys
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from audiogen.checkpoint import find_folder, load_codec, read_model_config, save_codec
+from audiogen.model_folder.half import round_to_half
 from recipes.command import Parser, exit_code
-
-
-@torch.no_grad()
-def round_to_half(module: nn.Module) -> None:
-    """Give every float32 weight and buffer the nearest value that float16 has.
-
-    Raises:
-        ValueError: if one is beyond float16, whose largest number is 65504.
-    """
-    for name, value in module.state_dict().items():
-        if value.is_floating_point():
-            rounded = value.half()
-            if not torch.isfinite(rounded).all():
-                raise ValueError(f"{name} reaches {value.abs().max():.4g}, more than float16 holds")
-            value.copy_(rounded)
 
 
 def main(argv: list[str] | None = None) -> int:
