@@ -5,6 +5,7 @@ none, in other words and orders. A quarter of those that say everything is set a
 and so is what that module sets aside.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -65,15 +66,23 @@ def noise_word(rng: Generator) -> str:
 
 
 @cache
-def vocabulary() -> dict[str, str]:
-    """Every name, verb and other word of the lexicon: the word as typed, and what it is of."""
-    words: dict[str, str] = {}
-    for family, lexicon in LEXICON.items():
-        told = [name for names in lexicon.telling.values() for name in names]
-        events = [form for forms in lexicon.events for form in forms]
-        for text in (*lexicon.names, *lexicon.does, *lexicon.doing, *told, *events, *lexicon.alone):
-            words |= dict.fromkeys(text.lstrip("+").split(), family)
-    return words
+def vocabulary() -> frozenset[str]:
+    """Return every word that a sentence of this module or of `synthetic_captions` can have."""
+    texts = [text for sound in all_sounds() for text in captions(sound, held_out=False)]
+    texts += _texts(ADJECTIVES) + _texts(ADVERBS) + _texts({"count": NUMBERS}) + ["an"]
+    texts += [re.sub("{.}", " ", frame) for frame in FRAMES]
+    for lexicon in LEXICON.values():
+        told = [text for texts in lexicon.telling.values() for text in texts]
+        texts += [*lexicon.names, *lexicon.does, *lexicon.doing, *told, *lexicon.alone]
+        texts += [text for events in lexicon.events for text in events]
+        texts += _texts(lexicon.adjectives) + _texts(lexicon.adverbs)
+        if any(name.startswith("+") for name in lexicon.names):
+            texts += ["are", *map(_agree, lexicon.does)]
+    return frozenset(word for text in texts for word in re.findall(r"\w+", text.lower()))
+
+
+def _texts(table: Mapping[str, Values]) -> list[str]:
+    return [text for values in table.values() for texts in values.values() for text in texts]
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audiogen import embedded
 from audiogen.files import given_path
 from audiogen.model_folder.known import KNOWN, sha256_of
 
@@ -30,7 +31,7 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the folder that ``source`` names: a path, or a hub id whose files are fetched.
 
     Args:
-        source: a path or "org/name".
+        source: a path, "org/name", or "embedded" for the model of the package.
         revision: of a hub id: a commit, branch or tag; None is its main branch.
 
     Raises:
@@ -41,12 +42,14 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     path = given_path(source)
     if path.exists():
         return _unrevised(path, revision)
+    if source == embedded.NAME and embedded.is_there():
+        return _unrevised(embedded.FOLDER, revision)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         return _download(source, revision)
     raise FileNotFoundError(
         f"no model at {source}: there is no such folder. Give a folder that holds a config.json "
-        f"or a {LM_FILE}, or a hub id of the form org/name; `make demo` trains a model into "
-        "runs/demo/model"
+        f'or a {LM_FILE}, a hub id of the form org/name, or "{embedded.NAME}" for the small model '
+        "that comes with the package; `make demo` trains a model into runs/demo/model"
     )
 
 

@@ -1,4 +1,6 @@
-"""Other words for procedural sounds: python -m recipes.embedded.captions --manifest DATA/manifest.jsonl
+"""Other words for procedural sounds.
+
+    python -m recipes.embedded.captions --manifest DATA/manifest.jsonl
 
 Writes a second manifest beside the first, of the same clips. Training clips keep their sentences
 and get those of `audiogen.data.synthetic_phrases`, in some of which stands a word that means
