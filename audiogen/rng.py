@@ -28,9 +28,15 @@ def derive_seed(*keys: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def item_generator(*, seed: int, item: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return the generator of one item: of a data set, or of a call that makes several sounds."""
-    return torch.Generator(device).manual_seed(derive_seed(seed, "item", item))
+def item_generator(
+    *, seed: int, item: int, candidate: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return the generator of one item: of a data set, or of a call that makes several sounds.
+
+    Each of several candidates for an item has its own; the first has that of an only one.
+    """
+    further = ("candidate", candidate) if candidate else ()
+    return torch.Generator(device).manual_seed(derive_seed(seed, "item", item, *further))
 
 
 def batch_generator(

@@ -20,25 +20,36 @@ class Bar:
         """Show that ``done`` of ``total`` frames are made."""
         if self._bar is None:
             self._bar = tqdm(total=total, unit="frame", file=sys.stderr)
+        self._bar.total = total
         self._bar.update(done - self._bar.n)
         if done >= total:
             self._bar.close()
+            self._bar = None
 
 
-def reported(
-    frames: Iterable[Tensor], total: int, progress: Report | bool | None, own: Report | None
-) -> Iterator[Tensor]:
-    """Pass frames on.
+class Tally:
+    """Counts frames, and tells.
 
     Args:
-        frames: as they are made.
-        total: how many there will be.
+        total: frames to do; more may become known.
         progress: whom to tell; true is ``own``, or else a `Bar`.
         own: see `audiogen.AudioGen.set_custom_progress_callback`.
     """
-    if isinstance(progress, bool):
-        progress = (own or Bar()) if progress else None
-    for done, frame in enumerate(frames, start=1):
-        if progress is not None:
-            progress(done, total)
-        yield frame
+
+    def __init__(self, total: int, progress: Report | bool | None, own: Report | None) -> None:
+        self.total, self.done = total, 0
+        if isinstance(progress, bool):
+            progress = (own or Bar()) if progress else None
+        self._report = progress
+
+    def add(self, frames: int) -> None:
+        """Count frames that are made."""
+        self.done += frames
+        if self._report is not None:
+            self._report(self.done, self.total)
+
+    def counting(self, frames: Iterable[Tensor], *, weight: int = 1) -> Iterator[Tensor]:
+        """Pass frames on, each counted as ``weight``."""
+        for frame in frames:
+            self.add(weight)
+            yield frame

@@ -1,34 +1,31 @@
 """What a call of the pipeline may ask for: how to sample, how long, from which seeds."""
 
-import logging
 import math
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
-import torch
-
+from audiogen.generation.scorers import Scorer, check_scorer
+from audiogen.generation.seeds import Seed
 from audiogen.lm.guidance import check_guidance
 from audiogen.lm.sampling import check_sampling, is_number
-from audiogen.rng import item_generator
-
-logger = logging.getLogger(__name__)
-
-Seed = int | tuple[int, int]
 
 
 class Options(TypedDict, total=False):
     """Keyword arguments that every generating method of `AudioGen` takes."""
 
     seed: int | Sequence[Seed] | None  # item i draws from (seed, i); a list is as in seeds
-    seeds: Sequence[Seed] | None  # one per item: s draws from (s, 0), a pair (s, i) from (s, i)
+    seeds: Iterable[Seed] | None  # one per item: s draws from (s, 0), a pair (s, i) from (s, i)
     greedy: bool  # the most likely code instead of a draw
     temperature: float
     top_k: int
     top_p: float
     guidance_scale: float
+    guidance_window: tuple[float, float] | None  # seconds of the sound that are guided; None: all
+    two_step: bool  # with and without caption one after the other: half the rows at once
+    best_of: int  # sounds made for each that is kept
+    scorer: str | Scorer  # which one is kept; see `audiogen.generation.scorers`
     padding: Literal["own", "batch"]  # which text positions are attended to; see `condition`
     progress: Callable[[int, int], None] | bool | None  # gets frames done and to do; True: a bar
 
@@ -43,6 +40,10 @@ class Settings:
     top_k: int = 250  # 0, or as many as there are codes, keeps them all
     top_p: float = 0.0  # 0 turns it off; otherwise it is used instead of top_k
     guidance_scale: float = 3.0  # 1 is no guidance
+    guidance_window: tuple[float, float] | None = None  # seconds
+    two_step: bool = False
+    best_of: int = 1
+    scorer: str | Scorer = "likelihood"
     extend_stride: float | None = None  # seconds; see `window_frames`
 
     def __post_init__(self) -> None:
@@ -50,6 +51,53 @@ class Settings:
         check_guidance(self.guidance_scale)
         if not math.isfinite(self.temperature):
             raise ValueError(f"temperature must be a finite number, got {self.temperature!r}")
+        for name in ("greedy", "two_step"):
+            if getattr(self, name) not in (True, False):
+                raise ValueError(f"{name} is true or false, got {getattr(self, name)!r}")
+        check_guidance_window(self.guidance_window)
+        self._check_best_of()
+
+    def _check_best_of(self) -> None:
+        best_of = self.best_of
+        if not is_number(best_of, whole=True) or best_of < 1:
+            raise ValueError(f"best_of must be a whole number of at least 1, got {best_of!r}")
+        if best_of > 1 and not self.draws:
+            raise ValueError(
+                f"best_of {best_of} is a choice between draws, and greedy or temperature 0 gives "
+                "the same sound each time: leave one of them out"
+            )
+        check_scorer(self.scorer)
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is left to chance."""
+        return not self.greedy and self.temperature > 0
+
+
+def check_guidance_window(window: tuple[float, float] | None) -> None:
+    """Refuse what is not None or a pair of seconds, from and to; the end may be infinite.
+
+    Raises:
+        ValueError: with what came instead.
+    """
+    if window is None:
+        return
+    fits = isinstance(window, tuple | list) and len(window) == 2 and all(map(is_number, window))
+    if not fits or not 0 <= window[0] < window[1]:
+        raise ValueError(
+            "guidance_window is a pair of seconds, (from, to) with 0 <= from < to, or None for "
+            f"the whole sound; got {window!r}"
+        )
+
+
+def guided_frames(
+    window: tuple[float, float] | None, *, frame_rate: float, num_frames: int
+) -> tuple[int, int] | None:
+    """Return the guided frames [first, last) of a sound; None where all are."""
+    if window is None:
+        return None
+    first, last = (round(min(float(s) * frame_rate, num_frames)) for s in window)
+    return None if (first, last) == (0, num_frames) else (first, last)
 
 
 def check_options(options: Options) -> None:
@@ -75,22 +123,27 @@ def check_options(options: Options) -> None:
         )
 
 
-def count_frames(duration: float, frame_rate: float, *, name: str = "duration") -> int:
-    """Return round(duration * frame_rate), at least one frame.
+def count_frames(
+    duration: float, frame_rate: float, *, name: str = "duration", down: bool = False
+) -> int:
+    """Return the number of frames nearest to a duration, at least one.
 
     Args:
         duration: seconds.
         frame_rate: Hz.
         name: what the caller calls the number.
+        down: int(duration * frame_rate) instead, which is what the reference computes. Rounding
+            of the product included: it finds 114 frames of 50 Hz in 2.3 s.
 
     Raises:
-        ValueError: if it is not a finite positive number of at least half a frame.
+        ValueError: if it is not a finite positive number, or that of no frame.
     """
     if not is_number(duration):
         raise ValueError(f"{name} must be a number of seconds, got {duration!r}")
     if not math.isfinite(duration) or duration <= 0:
         raise ValueError(f"{name} must be more than 0 seconds, got {duration}")
-    frames = round(float(duration) * frame_rate)  # numpy's would be rounded to their own width
+    exact = float(duration) * frame_rate  # numpy's would be rounded to their own width
+    frames = int(exact) if down else round(exact)
     if frames < 1:
         raise ValueError(
             f"{name} of {duration:g} s is shorter than one frame: ask for {1 / frame_rate:g} s "
@@ -104,6 +157,8 @@ def window_frames(
 ) -> tuple[int, int]:
     """Return the frames of a window, and those that each window after the first adds.
 
+    Both are rounded down, as the reference does.
+
     Args:
         max_duration: seconds, the longest window the language model was trained on.
         extend_stride: seconds; None is 2, or a fifth of ``max_duration`` if that is less.
@@ -112,10 +167,10 @@ def window_frames(
     Raises:
         ValueError: if the stride leaves no overlap.
     """
-    window = count_frames(max_duration, frame_rate, name="max_duration")
+    window = count_frames(max_duration, frame_rate, name="max_duration", down=True)
     if extend_stride is None:
-        return window, max(1, min(round(2 * frame_rate), window // 5))
-    stride = count_frames(extend_stride, frame_rate, name="extend_stride")
+        return window, max(1, min(int(2 * frame_rate), window // 5))
+    stride = count_frames(extend_stride, frame_rate, name="extend_stride", down=True)
     if stride >= window:
         raise ValueError(
             f"extend_stride of {extend_stride:g} s leaves no overlap in windows of "
@@ -124,36 +179,18 @@ def window_frames(
     return window, stride
 
 
+def window_of(num_frames: int, *, window: int, max_duration: float, frame_rate: float) -> int:
+    """Return the window of one sound: itself, if it is no longer than ``max_duration``, seconds.
+
+    That is one frame more than ``window`` where rounding alone made the product fall short of a
+    whole number, as it does for 2.3 s at 50 Hz.
+    """
+    fits = num_frames <= max_duration * frame_rate + 1e-6
+    return max(window, num_frames) if fits else window
+
+
 def chosen(settings: Settings, options: Options) -> Settings:
     """Return ``settings`` with what ``options`` say instead."""
     names = {field.name for field in fields(Settings)}
     changes: dict[str, Any] = {k: v for k, v in options.items() if k in names}
     return replace(settings, **changes)
-
-
-def item_generators(count: int, options: Options) -> list[torch.Generator]:
-    """Return one source of randomness per item, independent of how many items there are.
-
-    Raises:
-        ValueError: if both ``seed`` and ``seeds`` are given, or ``seeds`` is not one per item.
-    """
-    seed, seeds = options.get("seed"), options.get("seeds")
-    if seed is not None and seeds is not None:
-        raise ValueError("give either seed, for all items, or seeds, one per item: not both")
-    if isinstance(seed, list | tuple):
-        seed, seeds = None, seed
-    if seeds is None:
-        if seed is None:
-            seed = secrets.randbits(32)
-            logger.info("no seed given: seed=%d makes these sounds again", seed)
-        seeds = [(_integer(seed), item) for item in range(count)]
-    if isinstance(seeds, str) or len(seeds) != count:
-        raise ValueError(f"expected one of seeds per description: {count}, got {seeds!r}")
-    pairs = [entry if isinstance(entry, tuple) else (entry, 0) for entry in seeds]
-    return [item_generator(seed=_integer(s), item=_integer(i)) for s, i in pairs]
-
-
-def _integer(value: object) -> int:
-    if not is_number(value, whole=True):
-        raise ValueError(f"a seed is a whole number, got {value!r}")
-    return int(cast(int, value))

@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from audiogen.audio import resample
 from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
+from audiogen.codec.streaming import can_stream, decode_long
 from audiogen.generation.settings import check_options
+from audiogen.lm.fast import FastLM
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import upload
 from audiogen.resampling import convert_audio
 from audiogen.text import Caption, TextEncoder
+
+DECODED = 1 << 21  # samples per channel that are decoded at once: 13 sounds of 10 s at 16 kHz
+LONG = 1 << 20  # samples per channel of a sound that is decoded in pieces: 65 s at 16 kHz
 
 
 class Stages:
@@ -53,10 +58,11 @@ class Stages:
 
     def __repr__(self) -> str:
         lm, text = self.lm, describe_part(self.text.config)
-        size = sum(weight.numel() for weight in lm.parameters()) / 1e6
+        size = lm.num_weights / 1e6
+        form = f" in {lm.options['linear']}" if isinstance(lm, FastLM) else ""
         return (
             f"{type(self).__name__}({len(lm.layers)} layers of width {lm.config['dim']}, "
-            f"{size:.3g} M weights; {lm.num_codebooks} codebooks of {lm.codebook_size} at "
+            f"{size:.3g} M weights{form}; {lm.num_codebooks} codebooks of {lm.codebook_size} at "
             f"{self.frame_rate:g} Hz; {self.sample_rate} Hz, {self.codec.channels} channel(s); "
             f"windows of {self.max_duration:g} s; text by {text}; on {self.device})"
         )
@@ -122,8 +128,24 @@ class Stages:
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Map codes int64 [B, K, T] to float32 [B, C, T * hop_length] on the CPU."""
-        return finite(self.codec.decode(codes.to(self.device)))
+        """Map codes int64 [B, K, T] to float32 [B, C, T * hop_length] on the CPU.
+
+        Long sounds are decoded in pieces, so that what is needed beside the result is bounded.
+        """
+        codes = codes.to(self.device)
+        samples = codes.shape[-1] * self.codec.hop_length
+        if samples > LONG and can_stream(self.codec) and not self.codec.renormalize:
+            return torch.cat([self._decode_long(one) for one in codes.split(1)])
+        parts = codes.split(max(1, DECODED // max(1, samples)))
+        return torch.cat([finite(self.codec.decode(part)) for part in parts])
+
+    def _decode_long(self, codes: Tensor) -> Tensor:
+        samples = codes.shape[-1] * self.codec.hop_length
+        waveform, filled = torch.empty(1, self.codec.channels, samples), 0
+        for piece in decode_long(self.codec, [codes]):
+            waveform[..., filled : filled + piece.shape[-1]] = finite(piece)
+            filled += piece.shape[-1]
+        return waveform
 
     def save_pretrained(
         self, folder: str | Path, *, card: Mapping[str, object] | None = None

@@ -1,12 +1,54 @@
 """Sounds longer than a language model was trained on: windows that overlap in codes."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiogen.lm.generate import checked_prompt, generate_frames
 from audiogen.lm.model import TokenLM
+
+
+class Window(NamedTuple):
+    """What the language model reads at once, as frames of the whole sound."""
+
+    start: int
+    done: int  # from here on frames are new; those before are the window's prompt
+    end: int
+
+
+def plan_windows(*, num_frames: int, window: int, stride: int, given: int = 0) -> Iterator[Window]:
+    """Lay out windows until there are ``num_frames``, the ``given`` ones of a prompt included.
+
+    The first holds up to ``window`` frames. Each later one begins with the last
+    ``window - stride`` frames so far and adds up to ``stride`` more; so does the first, where the
+    prompt fills a window.
+
+    >>> list(plan_windows(num_frames=24, window=20, stride=3))  # doctest: +NORMALIZE_WHITESPACE
+    [Window(start=0, done=0, end=20), Window(start=3, done=20, end=23),
+     Window(start=6, done=23, end=24)]
+    """
+    done = given
+    while done < num_frames:
+        start = 0 if done < window else done - (window - stride)
+        end = min(start + window, num_frames)
+        yield Window(start, done, end)
+        done = end
+
+
+def whole_prompt(lm: TokenLM, prompt: Tensor, *, batch: int, num_frames: int) -> Tensor:
+    """Return a prompt as int64 [B, K, P] on the model's device.
+
+    Raises:
+        ValueError: if it leaves nothing to generate, or is not of codes all through.
+    """
+    if prompt.ndim == 3 and prompt.shape[-1] >= num_frames:
+        raise ValueError(
+            f"the prompt has {prompt.shape[-1]} frames and must be shorter than the {num_frames} "
+            "asked for, which include it: ask for a longer duration, or cut the prompt"
+        )
+    return checked_prompt(lm, prompt, batch=batch, num_frames=num_frames)
 
 
 def generate_windows(
@@ -23,12 +65,13 @@ def generate_windows(
     top_k: int,
     top_p: float,
     guidance_scale: float,
+    guidance_frames: tuple[int, int] | None = None,
+    two_step: bool = False,
 ) -> Iterator[Tensor]:
     """Yield new frames, int64 [B, K] each, until there are ``num_frames``, the prompt included.
 
-    The first window holds up to ``window`` frames. Each later one begins with the last
-    ``window - stride`` frames so far as its prompt and adds up to ``stride`` more, so nothing has
-    to be blended at a seam. All counts are whole frames, so any number can be asked for.
+    The windows are those of `plan_windows`, so nothing has to be blended at a seam. All counts are
+    whole frames, so any number can be asked for; of those made, no more than a window is kept.
 
     Args:
         lm: in evaluation mode.
@@ -43,31 +86,42 @@ def generate_windows(
         top_k: most likely codes drawn from.
         top_p: share of the probability drawn from.
         guidance_scale: 1 is no guidance.
+        guidance_frames: frames [first, last) of the whole sound that are guided; None for all.
+        two_step: the passes with and without caption one after the other.
 
     Raises:
         ValueError: if the prompt leaves nothing to generate, or is not of codes all through.
     """
-    if prompt.shape[-1] >= num_frames:
-        raise ValueError(
-            f"the prompt has {prompt.shape[-1]} frames and must be shorter than the {num_frames} "
-            "asked for, which include it: ask for a longer duration, or cut the prompt"
-        )
-    codes = checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
-    while (done := codes.shape[-1]) < num_frames:
-        start = 0 if done < window else done - (window - stride)
+    codes = whole_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
+    given = codes.shape[-1]
+    plan = plan_windows(num_frames=num_frames, window=window, stride=stride, given=given)
+    for start, done, end in plan:
         frames = []
+        further: dict[str, Any] = {"two_step": True} if two_step else {}
+        if (guided := _within(guidance_frames, start, end)) is not None:
+            further["guidance_frames"] = guided
+        codes = codes[..., codes.shape[-1] - (done - start) :]
         for frame in generate_frames(
             lm,
             text,
             text_mask,
-            num_frames=min(num_frames - start, window),
+            num_frames=end - start,
             generators=generators,
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
             guidance_scale=guidance_scale,
-            prompt=codes[..., start:],
+            prompt=codes,
+            **further,
         ):
             frames.append(frame)
             yield frame
         codes = torch.cat([codes, torch.stack(frames, dim=-1)], dim=-1)
+
+
+def _within(frames: tuple[int, int] | None, start: int, end: int) -> tuple[int, int] | None:
+    """Return which frames of a window are guided, counted from its own first."""
+    if frames is None:
+        return None
+    first, last = (min(max(frame - start, 0), end - start) for frame in frames)
+    return None if (first, last) == (0, end - start) else (first, last)

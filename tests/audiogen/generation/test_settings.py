@@ -2,21 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
 from audiogen.generation.settings import (
     Settings,
     check_options,
     chosen,
     count_frames,
-    item_generators,
     window_frames,
 )
-from audiogen.rng import item_generator
-
-
-def first_draws(generators):
-    return [torch.rand((), generator=generator).item() for generator in generators]
 
 
 @pytest.mark.parametrize(
@@ -41,43 +34,6 @@ def test_a_short_window_gets_a_short_stride():
     assert window_frames(max_duration=1, extend_stride=None, frame_rate=50) == (50, 10)
     with pytest.raises(ValueError, match="extend_stride of 1 s leaves no overlap"):
         window_frames(max_duration=1, extend_stride=1, frame_rate=50)
-
-
-def test_a_seed_gives_each_item_its_own_stream():
-    expected = first_draws(item_generator(seed=7, item=i) for i in range(3))
-    assert first_draws(item_generators(3, {"seed": 7})) == expected
-    assert len(set(expected)) == 3
-
-
-def test_seeds_are_one_per_item_whatever_its_place():
-    expected = first_draws([item_generator(seed=5, item=0), item_generator(seed=7, item=2)])
-    assert first_draws(item_generators(2, {"seeds": [5, (7, 2)]})) == expected
-    assert first_draws(item_generators(2, {"seed": [5, (7, 2)]})) == expected
-
-
-def test_no_seed_is_a_new_one_each_time_and_is_logged(caplog):
-    caplog.set_level("INFO")
-    assert first_draws(item_generators(1, {})) != first_draws(item_generators(1, {}))
-    seed = int(caplog.messages[0].split("seed=")[1].split()[0])
-    caplog.clear()
-    assert first_draws(item_generators(1, {"seed": seed}))
-    assert not caplog.messages
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"seed": 1, "seeds": [1]}, "not both"),
-        ({"seeds": [1, 2]}, "one of seeds per description: 1"),
-        ({"seeds": "1"}, "one of seeds per description: 1"),
-        ({"seed": 1.5}, "a seed is a whole number, got 1.5"),
-        ({"seed": [1, 2]}, "one of seeds per description: 1"),
-        ({"seed": ["1"]}, "a seed is a whole number, got '1'"),
-    ],
-)
-def test_seeds_that_make_no_sense(options, message):
-    with pytest.raises(ValueError, match=message):
-        item_generators(1, options)
 
 
 def test_a_misspelled_option_is_named():
@@ -120,11 +76,6 @@ def test_what_is_no_number_is_refused_by_name(option, value):
 def test_numbers_of_numpy_are_numbers():
     for duration in (np.int64(1), np.float32(1), np.float64(1), np.float16(1)):
         assert count_frames(duration, 50) == 50
-    expected = first_draws(item_generators(1, {"seed": 3}))
-    assert first_draws(item_generators(1, {"seed": np.int64(3)})) == expected
-    assert first_draws(item_generators(1, {"seeds": np.array([3])})) == expected
-    with pytest.raises(ValueError, match="a seed is a whole number, got True"):
-        item_generators(1, {"seed": True})
 
 
 def test_options_take_the_place_of_settings():

@@ -1,0 +1,213 @@
+"""Captions -> codes: a call is checked as a whole, its rows are drawn, and the best are kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, Unpack
+
+import torch
+from torch import Tensor
+
+from audiogen.codec.model import Codec
+from audiogen.generation.call import Call, Row
+from audiogen.generation.choosing import Scores, candidate_scores, check_choice, keep_best
+from audiogen.generation.memory import Need, memory_explained
+from audiogen.generation.progress import Report, Tally
+from audiogen.generation.scorers import LIKELIHOOD, Scorer, clap_of
+from audiogen.generation.seeds import Pair, generators_of, item_seeds
+from audiogen.generation.settings import (
+    Options,
+    Settings,
+    check_options,
+    chosen,
+    count_frames,
+    guided_frames,
+    window_frames,
+    window_of,
+)
+from audiogen.generation.stages import Stages, as_tensor
+from audiogen.generation.windows import generate_windows, whole_prompt
+from audiogen.lm.model import TokenLM
+from audiogen.text import Caption, TextEncoder
+
+
+class Drawing(Stages):
+    """A model that generates codes; its arguments are those of `Stages`."""
+
+    def __init__(
+        self,
+        *,
+        text: TextEncoder,
+        lm: TokenLM,
+        codec: Codec,
+        max_duration: float = 10.0,
+        card: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(text=text, lm=lm, codec=codec, max_duration=max_duration, card=card)
+        self.settings = Settings()
+        self._progress_callback: Report | None = None
+        self._scorers: dict[str, Scorer] = {}  # those that take long to load
+        self._window_frames(self.settings)
+
+    def generate_codes(
+        self,
+        descriptions: Sequence[Caption],
+        *,
+        duration: float | None = None,
+        prompt_codes: Tensor | None = None,
+        **options: Unpack[Options],
+    ) -> Tensor:
+        """Generate codes.
+
+        Args:
+            descriptions: B captions; None and "" mean "no caption". A model that was trained on
+                attributes takes {"description": ..., "sound_class": ...} too.
+            duration: seconds, the prompt's included; any length, never cut.
+            prompt_codes: int64 [B, K, P] to continue; nested lists and numpy arrays too.
+            options: see `audiogen.generation.settings.Options`.
+
+        Returns:
+            int64 [B, K, round(duration * frame_rate)] on the model's device.
+
+        Raises:
+            ValueError: if something makes no sense; before anything is generated.
+            TooLittleMemoryError: if all that at once does not fit into memory.
+        """
+        call = self._checked(descriptions, duration, prompt_codes, options)
+        tally = self._tally(call.new_frames, options)
+        with memory_explained(self._need(call.settings, rows=len(call.rows))):
+            return self._chosen(call, self._draw(call, call.rows, tally))[0]
+
+    def _checked(
+        self,
+        descriptions: Sequence[Caption],
+        duration: float | None,
+        prompt: Tensor | None,
+        options: Options,
+    ) -> Call:
+        """Check everything a call says; what it leaves out is as the settings say."""
+        check_options(options)
+        settings = chosen(self.settings, options)
+        seconds = settings.duration if duration is None else duration
+        num_frames = count_frames(seconds, self.frame_rate)
+        call = self._call(
+            descriptions, num_frames, settings, prompt=prompt, padding=options.get("padding", "own")
+        )
+        if not settings.draws:
+            return call
+        return replace(call, seeds=item_seeds(len(call.states), options))
+
+    def _call(
+        self,
+        captions: Sequence[Caption],
+        num_frames: int,
+        settings: Settings,
+        *,
+        prompt: Tensor | None = None,
+        seeds: Sequence[Pair] | None = None,
+        padding: Literal["own", "batch"] = "own",
+    ) -> Call:
+        """Bring captions and prompt to the language model."""
+        window, stride = self._window_frames(settings)
+        if settings.best_of > 1:
+            check_choice(captions, settings.scorer)
+            self._load(settings.scorer)
+        states, mask = self.condition(captions, padding=padding)
+        if prompt is None:
+            prompt = torch.empty(len(states), self.lm.num_codebooks, 0, dtype=torch.long)
+        prompt = as_tensor(prompt, name="prompt_codes")
+        return Call(
+            captions=captions,
+            states=states,
+            mask=None if padding == "batch" else mask,
+            prompt=whole_prompt(self.lm, prompt, batch=len(states), num_frames=num_frames),
+            num_frames=num_frames,
+            window=window_of(
+                num_frames,
+                window=window,
+                max_duration=self.max_duration,
+                frame_rate=self.frame_rate,
+            ),
+            stride=stride,
+            seeds=seeds,
+            settings=settings,
+        )
+
+    def _frames(self, call: Call, rows: Sequence[Row]) -> Iterator[Tensor]:
+        """Generate new frames, int64 [R, K] each, when asked for them."""
+        settings = call.settings
+        items = torch.tensor([item for item, _ in rows], device=self.device)
+        candidates = [candidate for _, candidate in rows]
+        seeds = call.seeds and [call.seeds[item] for item, _ in rows]
+        return generate_windows(
+            self.lm,
+            call.states[items],
+            None if call.mask is None else call.mask[items],
+            num_frames=call.num_frames,
+            window=call.window,
+            stride=call.stride,
+            prompt=call.prompt[items],
+            generators=None if seeds is None else generators_of(seeds, candidates),
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            guidance_scale=settings.guidance_scale,
+            guidance_frames=guided_frames(
+                settings.guidance_window, frame_rate=self.frame_rate, num_frames=call.num_frames
+            ),
+            two_step=settings.two_step,
+        )
+
+    def _draw(self, call: Call, rows: Sequence[Row], tally: Tally, *, weight: int = 1) -> Tensor:
+        """Generate codes int64 [R, K, T], prompts included; each new frame counts ``weight``."""
+        given = call.prompt.shape[-1]
+        shape = (len(rows), self.lm.num_codebooks, call.num_frames)
+        codes = torch.empty(shape, dtype=torch.long, device=self.device)
+        codes[..., :given] = call.prompt[[item for item, _ in rows]]
+        frames = tally.counting(self._frames(call, rows), weight=weight)
+        for position, frame in enumerate(frames, start=given):
+            codes[..., position] = frame
+        return codes
+
+    def _chosen(self, call: Call, codes: Tensor) -> tuple[Tensor, list[Scores]]:
+        """Keep of codes [B * n, K, T] the best of each n: [B, K, T], and why."""
+        if call.settings.best_of == 1:
+            return codes, [()] * len(codes)
+        scorer = call.settings.scorer
+        ask = self._scorers.get(scorer) if isinstance(scorer, str) else scorer
+        scores = candidate_scores(
+            call,
+            codes,
+            lm=self.lm,
+            ask=ask,
+            decode=self.decode,
+            sample_rate=self.sample_rate,
+        )
+        return keep_best(codes, scores), scores
+
+    def _load(self, scorer: str | Scorer) -> None:
+        """Read a CLAP before the work, and once.
+
+        Raises:
+            TextEncoderError: if it cannot be read.
+        """
+        if isinstance(scorer, str) and scorer != LIKELIHOOD and scorer not in self._scorers:
+            self._scorers[scorer] = clap_of(scorer).to(self.device)
+
+    def _tally(self, total: int, options: Options) -> Tally:
+        return Tally(total, options.get("progress"), self._progress_callback)
+
+    def _need(self, settings: Settings, *, rows: int) -> Need:
+        return Need(
+            rows=rows,
+            guided=settings.guidance_scale != 1,
+            two_step=settings.two_step,
+            weight=self.lm.head.weight.dtype,
+            window=self._window_frames(settings)[0],
+        )
+
+    def _window_frames(self, settings: Settings) -> tuple[int, int]:
+        return window_frames(
+            max_duration=self.max_duration,
+            extend_stride=settings.extend_stride,
+            frame_rate=self.frame_rate,
+        )

@@ -1,0 +1,131 @@
+"""Any number of sounds, each yielded once its batch is done."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Literal, Unpack
+
+import torch
+
+from audiogen.generation.batches import Fitting, Generated, Item, in_batches, read_items
+from audiogen.generation.drawing import Drawing
+from audiogen.generation.progress import Tally
+from audiogen.generation.scorers import scorer_name
+from audiogen.generation.seeds import seed_pairs
+from audiogen.generation.settings import Options, Settings, check_options, chosen
+from audiogen.lm.sampling import is_number
+from audiogen.text import Caption
+
+
+class Batching(Drawing):
+    """A model that makes many sounds in batches that do not decide what comes out."""
+
+    def generate_each(
+        self,
+        descriptions: Iterable[Caption],
+        *,
+        durations: float | Iterable[float] | None = None,
+        batch_size: int = 8,
+        **options: Unpack[Options],
+    ) -> Iterator[Generated]:
+        """Generate any number of sounds, in batches of equal length; yield each once it is done.
+
+        The order is that of the batches, the longest first. Item i is what
+        ``generate([descriptions[i]], duration=durations[i], seeds=[seed of i])`` gives; only
+        ``padding="batch"`` makes it depend on its batch, and then the order is kept. Should memory
+        run out, batches are halved, with a warning in the log.
+
+        Args:
+            descriptions: captions. A sequence is checked as a whole at once; of an iterator, which
+                may be endless, some hundreds are read ahead.
+            durations: seconds, for all or one per item.
+            batch_size: sounds computed at once, candidates of ``best_of`` counted; the fewer, the
+                less memory.
+            options: see `audiogen.generation.settings.Options`. ``seeds`` may be an iterator too.
+                ``progress`` hears of the frames of all candidates of all items known so far.
+
+        Raises:
+            ValueError: naming the item that makes no sense.
+            TooLittleMemoryError: if one sound alone does not fit; it says what costs least.
+        """
+        check_options(options)
+        settings = chosen(self.settings, options)
+        if not is_number(batch_size, whole=True) or batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+        self._window_frames(settings)
+        tally = self._tally(0, options)
+        items = self._known(
+            read_items(
+                descriptions,
+                settings.duration if durations is None else durations,
+                seed_pairs(options) if settings.draws else None,
+                frame_rate=self.frame_rate,
+            ),
+            tally,
+            settings.best_of,
+        )
+        if isinstance(descriptions, Sequence):
+            items = iter(list(items))  # checked, and counted, now
+        padding = options.get("padding", "own")
+        make = partial(self._made, settings=settings, padding=padding, tally=tally)
+        fitting = Fitting(
+            int(batch_size),
+            per_item=settings.best_of,
+            whole=padding == "batch",
+            need=lambda rows: self._need(settings, rows=rows),
+            release=self._release,
+        )
+        size = max(1, int(batch_size) // settings.best_of)
+        batches = in_batches(items, size=size, keep_order=padding == "batch")
+        return chain.from_iterable(fitting.run(batch, make) for batch in batches)
+
+    def _known(self, items: Iterable[Item], tally: Tally, best_of: int) -> Iterator[Item]:
+        """Pass items on, their frames added to those to do."""
+        for item in items:
+            tally.total += item.num_frames * best_of
+            yield item
+
+    def _made(
+        self,
+        items: Sequence[Item],
+        rows: int,
+        *,
+        settings: Settings,
+        padding: Literal["own", "batch"],
+        tally: Tally,
+    ) -> list[Generated]:
+        """Make one batch, ``rows`` at once."""
+        before = tally.done
+        try:
+            seeds = [item.seed for item in items if item.seed is not None]
+            call = self._call(
+                [item.caption for item in items],
+                items[0].num_frames,
+                settings,
+                seeds=seeds or None,
+                padding=padding,
+            )
+            parts = [call.rows[at : at + rows] for at in range(0, len(call.rows), rows)]
+            drawn = [self._draw(call, part, tally, weight=len(part)) for part in parts]
+            codes, scores = self._chosen(call, torch.cat(drawn))
+            sounds = self.decode(codes)
+        except (RuntimeError, MemoryError):
+            tally.done = before  # it may be made again
+            raise
+        scorer = scorer_name(settings.scorer) if settings.best_of > 1 else None
+        return [
+            Generated(
+                index=item.index,
+                codes=codes[row].cpu().clone(),  # or it would keep the whole batch in memory
+                waveform=sounds[row].clone(),
+                seed=item.seed,
+                scorer=scorer,
+                scores=scores[row],
+            )
+            for row, item in enumerate(items)
+        ]
+
+    def _release(self) -> None:
+        """Give memory back to the device."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
