@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from audiogen import __version__
+from audiogen.cli.generate_options import add_options
 from audiogen.command import Parser, is_callers_mistake
 
 NO_MODEL = (
@@ -84,8 +85,7 @@ def _parser() -> Parser:
 def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -> Parser:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     module = {"encode": "codes", "decode": "codes"}.get(name, name)
-    needs_model = name in ("generate", "encode")
-    parser.set_defaults(module=f"audiogen.cli.{module}", command=name, needs_model=needs_model)
+    parser.set_defaults(module=f"audiogen.cli.{module}", command=name, needs_model=name == "encode")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
     return parser
 
@@ -104,38 +104,8 @@ def _add_model(parser: Parser, *, text: str = "model folder or hub id") -> None:
 
 def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = _add(commands, "generate", "make a sound of each prompt; run again, it goes on")
-    parser.add_argument("texts", nargs="*", metavar="PROMPT", help="a sound in words")
-    parser.add_argument(
-        "--prompts",
-        type=Path,
-        metavar="FILE",
-        help="csv or jsonl with a prompt (or caption) column and, if you like, id (or name), seed "
-        "and item; or txt with a prompt per line",
-    )
-    _add_model(parser)
-    parser.add_argument(
-        "--duration", type=float, help="seconds; as long as the model was trained on if left out"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other sounds (0)")
-    parser.add_argument("--out", type=Path, default=Path("sounds"), help="folder (sounds)")
-    parser.add_argument("--guidance-scale", type=float, default=3.0, help="1 is none (3.0)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 is greedy (1.0)")
-    parser.add_argument("--top-k", type=int, default=250, help="0 keeps all codes (250)")
-    parser.add_argument("--top-p", type=float, default=0.0, help="instead of top-k (0: off)")
-    parser.add_argument(
-        "--text-encoder", help="folder or hub id of the T5 encoder, if not the one the model names"
-    )
-    parser.add_argument(
-        "--codec", help="of a published language model whose codec is not beside it, that codec"
-    )
-    parser.add_argument("--batch-size", type=int, default=4, help="sounds made at once (4)")
-    parser.add_argument(
-        "--level",
-        choices=("loudness", "peak", "rms", "clip", "none"),
-        default="none",
-        help="-14 LUFS with a soft limit, -1 dB peak, -18 dB RMS, cut off at -1 dB, or as made, "
-        "turned down only where it would clip (none)",
-    )
+    add_options(parser)
+    _add_model(parser, text="model folder or hub id; left out, the small one that is built in")
 
 
 def _add_encode(commands: "argparse._SubParsersAction[Parser]") -> None:

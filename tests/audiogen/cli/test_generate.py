@@ -8,7 +8,8 @@ import torch
 
 from audiogen.audio import read_audio
 from audiogen.checkpoint import save_codec
-from audiogen.cli import generate, main
+from audiogen.cli import main
+from audiogen.cli.records import Writer
 from audiogen.level import loudness
 from audiogen.pipeline import AudioGen
 
@@ -75,9 +76,9 @@ def test_a_second_run_makes_only_what_is_missing(call, monkeypatch):
     first[2].with_suffix(".json").unlink()  # as if killed between sound and record
     untouched = first[0].stat().st_mtime_ns
     made = []
-    write = generate._write
+    write = Writer.__call__
     monkeypatch.setattr(
-        generate, "_write", lambda job, *a, **k: made.append(job.path) or write(job, *a, **k)
+        Writer, "__call__", lambda self, job, *a: made.append(job.path) or write(self, job, *a)
     )
     code, second, messages = call(*PROMPTS)
     assert code == 0
@@ -131,7 +132,7 @@ def test_a_file_of_prompts(call, tmp_path):
     assert [(record["seed"], record["item"]) for record in records] == [(5, 0), (9, 0)]
     code, _, messages = call(prompts=file, top_k=3)
     assert code == 2
-    assert "clip-1.wav was made with another prompt, seed, model or settings" in messages
+    assert "clip-1.wav was made with another prompt, seed, model, settings or format" in messages
 
 
 def test_without_a_duration_it_is_the_longest_window(call, saved, tmp_path):
@@ -155,11 +156,8 @@ def test_loud_sounds_are_turned_down_not_cut(call, saved):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"duration": 0}, "duration must be more than 0 seconds"),
-        ({"duration": "nan"}, "duration must be more than 0 seconds"),
         ({"duration": "1e9"}, "does not fit into a .wav file, which holds 134215 s at 16000 Hz"),
-        ({"batch_size": 0}, "--batch-size must be at least 1"),
-        ({"temperature": -1}, "temperature must be at least 0"),
+        ({"duration": "0.0009"}, "duration of 0.0009 s is shorter than one frame: ask for 0.002 s"),
         ({"text_encoder": "t5-small"}, "leave --text-encoder out"),
     ],
 )
@@ -173,12 +171,6 @@ def test_mistakes(call, tmp_path, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": "nan"}, "temperature must be at least 0"),
-        ({"temperature": "inf"}, "temperature must be a finite number"),
-        ({"guidance_scale": "inf"}, "guidance_scale must be a finite number"),
-        ({"top_k": -1}, "top_k must be a whole number of at least 0"),
-        ({"top_p": 2}, "top_p must be in [0, 1]"),
-        ({"duration": 0}, "duration must be more than 0 seconds"),
         ({"duration": "1e-9"}, "shorter than one frame"),
         ({"out": "file"}, "file is a file: name a folder for the sounds"),
         ({"out": "file/below"}, "file is a file: name a folder for the sounds"),
