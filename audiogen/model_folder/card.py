@@ -1,5 +1,6 @@
 """The model card: the README.md of a model folder, in plain words."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ QUESTIONS = {
     "licence": "Licence",
     "training_data": "Training data",
     "stand_ins": "Stand-ins",
+    "made_from": "Made from",
+    "measured": "Measured",
 }
 UNSTATED = {
     "name": "AudioGen model",
@@ -22,6 +25,10 @@ WHAT_IT_IS = {
         "that turns the codes into sound."
     ),
     "audiogen-codec": "A neural audio codec: it turns sound into codes, and codes into sound.",
+    "transformers": (
+        "A text-to-sound model for MusicgenForConditionalGeneration of transformers: a T5 text\n"
+        "encoder, a language model over audio codes, and an EnCodec that turns them into sound."
+    ),
 }
 USE_IT = {
     "audiogen-model": (
@@ -35,7 +42,27 @@ USE_IT = {
         '    codec = audiogen.Codec.from_pretrained("path/to/this/folder")\n'
         "    codes, scale = codec.encode(waveform)  # float [B, C, T] -> int64 [B, K, frames]"
     ),
+    "transformers": (
+        "    from transformers import AutoProcessor, MusicgenForConditionalGeneration\n\n"
+        '    folder = "path/to/this/folder"\n'
+        "    processor = AutoProcessor.from_pretrained(folder)\n"
+        "    model = MusicgenForConditionalGeneration.from_pretrained(folder)\n"
+        '    inputs = processor(text=["a dog barks twice"], padding=True, return_tensors="pt")\n'
+        "    sound = model.generate(**inputs, max_new_tokens=STEPS)  # [B, C, T]; see Facts"
+    ),
 }
+# The header that the hub reads, by kind: what it is listed under, and what loads it.
+LISTED = {
+    "audiogen-model": ("text-to-audio", "audiogen"),
+    "audiogen-codec": ("audio-to-audio", "audiogen"),
+    "transformers": ("text-to-audio", "transformers"),
+}
+LICENCES = (  # identifiers of the hub, those first that forbid most
+    *("cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc-by-4.0"),
+    *("cc0-1.0", "apache-2.0", "mit", "bsd-3-clause", "gpl-3.0"),
+)
+PARENTS = ("made_from", "fine_tuned_from")  # entries of a card; the name goes before a comma
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w-][\w.-]*")
 
 
 def check_card(card: Mapping[str, object] | None) -> dict[str, object]:
@@ -83,9 +110,9 @@ def render_card(card: Mapping[str, object], facts: Mapping[str, object], *, kind
     Args:
         card: as `check_card` returns it.
         facts: numbers read off the model (sample rate, sizes, hashes).
-        kind: "audiogen-model" or "audiogen-codec".
+        kind: "audiogen-model", "audiogen-codec" or "transformers".
     """
-    lines = [f"# {card['name']}", "", WHAT_IT_IS[kind], ""]
+    lines = [*_header(card, kind), f"# {card['name']}", "", WHAT_IT_IS[kind], ""]
     for key, value in card.items():
         if key != "name":
             lines += [f"## {QUESTIONS.get(key, key.replace('_', ' ').capitalize())}", ""]
@@ -93,6 +120,40 @@ def render_card(card: Mapping[str, object], facts: Mapping[str, object], *, kind
     lines += ["## Facts", "", *[f"- {key}: {value}" for key, value in facts.items()], ""]
     lines += ["## Use", "", USE_IT[kind], ""]
     return "\n".join(lines)
+
+
+def _header(card: Mapping[str, object], kind: str) -> list[str]:
+    """Return the lines, YAML between two rules, by which the hub lists a model."""
+    task, library = LISTED[kind]
+    lines = ["---", f"license: {licence_id(card['licence'])}"]
+    if lines[-1].endswith("other"):
+        lines += ["license_name: see-below", "license_link: README.md"]
+    lines += [f"pipeline_tag: {task}", f"library_name: {library}"]
+    if kind != "audiogen-codec":
+        lines += ["language:", *(f"- {name}" for name in _listed(card.get("language", "en")))]
+    named = [name for key in PARENTS for name in _listed(card.get(key, []))]
+    parents = [name for name in (n.partition(",")[0] for n in named) if HUB_ID.fullmatch(name)]
+    if parents:
+        lines += ["base_model:", *(f"- {name}" for name in parents)]
+    return [*lines, "tags:", "- audio", "- audiogen", "- sound-effects", "---", ""]
+
+
+def licence_id(licence: object) -> str:
+    """Return the hub's identifier of a licence in words.
+
+    >>> licence_id("CC-BY-NC-4.0, as that of the model it was made from"), licence_id("mine")
+    ('cc-by-nc-4.0', 'other')
+    """
+    words = str(licence).lower()
+    known = [n for n in LICENCES if re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", words)]
+    if "not stated" in words:  # all of it, or of what it was made from
+        stated = [] if words.startswith("not stated") else [n for n in known if "-nc" in n]
+        return next(iter(stated), "unknown")
+    return next(iter(known), "other")
+
+
+def _listed(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 def _bullets(values: list[object]) -> list[str]:

@@ -76,7 +76,7 @@ def export_released(
     """
     path = given_path(path)
     if not isinstance(model, Codec):
-        return _export_model(model, path, dtype, _card(model, card))
+        return _export_model(model, path, dtype, card_of_parts(model, card))
     file = path if path.suffix == ".bin" and not path.is_dir() else path / CODEC_FILE
     with replacing(file) as temporary:
         _save(codec_package(model, dtype or torch.float32), temporary)
@@ -141,7 +141,7 @@ def _save(package: Mapping[str, Any], path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _card(model: object, card: Mapping[str, object] | None) -> Mapping[str, object]:
+def card_of_parts(model: object, card: Mapping[str, object] | None) -> Mapping[str, object]:
     """Return the card given, or the model's own."""
     config = getattr(model, "config", None) or {}
     return card or getattr(model, "card", None) or config.get("card") or {}

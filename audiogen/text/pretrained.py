@@ -167,7 +167,7 @@ class PretrainedEncoder(nn.Module):
 
         make = getattr(transformers, self.network_class).from_pretrained
         try:
-            with _quiet(transformers.logging):
+            with quiet():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(
                     folder, local_files_only=True
                 )
@@ -184,8 +184,10 @@ class PretrainedEncoder(nn.Module):
 
 
 @contextmanager
-def _quiet(logging: Any) -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from listing tensors of halves that are not used, and from its bars."""
+    from transformers import logging
+
     said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
