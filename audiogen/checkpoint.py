@@ -18,6 +18,8 @@ from audiogen.codec.fast import Fast, accelerated
 from audiogen.codec.model import Codec
 from audiogen.device import usable_device
 from audiogen.files import given_path
+from audiogen.lm.fast import Fast as LMFast
+from audiogen.lm.fast import accelerated as accelerated_lm
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
@@ -149,6 +151,7 @@ def load_model(
     dtype: torch.dtype | None = None,
     text_encoder: str | Path | None = None,
     codec_fast: Fast | None = None,
+    lm_fast: LMFast | None = None,
     revision: str | None = None,
     codec: str | Path | None = None,
 ) -> Model:
@@ -164,6 +167,8 @@ def load_model(
         text_encoder: where an outside text encoder is read from, instead of the name in
             the model; a relative name is first looked for inside the folder.
         codec_fast: "near" or "fast", a quicker codec with a known error that cannot be saved.
+        lm_fast: the same of the language model; see `audiogen.lm.fast`. Its exact weights are let
+            go while they are rounded; ``dtype`` is left out.
         revision: of a hub id: a commit, branch or tag.
         codec: of a published language model whose codec does not lie beside it, that codec.
 
@@ -183,7 +188,11 @@ def load_model(
         model = load_our_model(folder, device, dtype, text_encoder)
     if isinstance(model.text, nn.Module):
         model.text.to(device).eval()
-    return replace(model, codec=accelerated(model.codec.to(device), codec_fast))
+    return replace(
+        model,
+        codec=accelerated(model.codec.to(device), codec_fast),
+        lm=accelerated_lm(model.lm, lm_fast, release=True),
+    )
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

@@ -158,6 +158,11 @@ class TokenLM(nn.Module):
         )
 
     @property
+    def num_weights(self) -> int:
+        """How many numbers it has learned."""
+        return sum(weight.numel() for weight in self.parameters())
+
+    @property
     def layers(self) -> list[Block]:
         """The blocks, in order."""
         return cast(list[Block], list(self.blocks))
