@@ -110,23 +110,27 @@ def other_captions(clips: Sequence[Clip], *, seed: int) -> list[list[str | None]
     return drawn
 
 
-def measure(lm: TokenLM, text: TextEncoder, held_out: HeldOut, *, seed: int) -> Costs:
+def measure(
+    lm: TokenLM, text: TextEncoder, held_out: HeldOut, *, seed: int, shuffled: bool = True
+) -> Costs:
     """Let a model foretell the codes of every clip under every condition.
 
     Each row of codes is a sound of its own, as in training: the model does not see the row before.
 
     Args:
-        lm: in eval mode, on the CPU.
+        lm: in eval mode.
         text: its text encoder.
         held_out: the clips.
         seed: of the captions of others.
+        shuffled: also under captions of others, for which there have to be some.
     """
     clips = held_out.clips
     asked: dict[str, list[list[str | None]]] = {
         OWN: [[clip.caption] for clip in clips],
         NONE: [[None] for _ in clips],
-        SHUFFLED: other_captions(clips, seed=seed),
     }
+    if shuffled:
+        asked[SHUFFLED] = other_captions(clips, seed=seed)
     shape = (len(clips), *held_out.codes.shape[1:])
     codebooks, frames = {}, {}
     for condition, captions in asked.items():
@@ -158,12 +162,14 @@ def _nats(
     lm: TokenLM, text: TextEncoder, codes: Tensor, mask: Tensor, captions: list[str | None]
 ) -> Floats:
     """Cross-entropy of every code, float64 [B, K, T]; zero where masked out."""
-    states, heard = text.encode(captions)
+    device = lm.head.weight.device
+    codes = codes.to(device)
+    states, heard = (found.to(device) for found in text.encode(captions))
     logits, _ = lm.predict(codes, lm.project_text(states, heard), heard, complete=True)
     losses = torch.nn.functional.cross_entropy(
         logits.double().flatten(0, 2), codes.flatten(), reduction="none"
     )
-    return np.asarray(losses.view(codes.shape).where(mask, 0).numpy())
+    return np.asarray(losses.view(codes.shape).cpu().where(mask, 0).numpy())
 
 
 def _clip_of(row: str) -> str:

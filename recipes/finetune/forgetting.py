@@ -1,0 +1,162 @@
+"""How far did a model move from what it was? Fixed prompts say it, and it is written as JSON.
+
+    python -m recipes.finetune.forgetting --base BASE --model MODEL --tokens RUN/tokens --out FILE
+
+The model before fine-tuning speaks to each prompt; then both models foretell the same codes, one
+after the other, and the distance of their distributions is the mean over codes of KL(before ||
+after), in nats. On prompts of other sounds it is what was forgotten or bent; on one's own captions
+it is what was learned. The scale beside it: how far the model before is from itself without the
+caption. Intervals are of resampling prompts.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiogen.checkpoint import load_model
+from audiogen.files import replacing
+from audiogen.lm.generate import generate_codes
+from audiogen.model_folder.layout import model_hash, read_config
+from audiogen.model_folder.parts import Model
+from audiogen.rng import derive_seed
+from recipes.audiogen_cpu.held_out import read_held_out
+from recipes.audiogen_cpu.judge import gain, is_done
+from recipes.command import Parser, exit_code
+
+FORMAT = 1  # of the file; another one is measured again
+PROMPTS = Path(__file__).with_name("prompts.json")
+OWN, OTHER = "own", "other"  # prompts of one's own sounds, and of others
+SECONDS = 5.0  # at most, of what is said to a prompt
+SAMPLES = 2  # of each prompt
+MOST = 10  # prompts of one's own
+TOP_K = 250
+
+
+def fixed_prompts() -> list[str]:
+    """Return the prompts of other sounds."""
+    prompts: list[str] = json.loads(PROMPTS.read_text(encoding="utf-8"))["prompts"]
+    return prompts
+
+
+def own_prompts(tokens: Path, *, split: str = "test", most: int = MOST) -> list[str]:
+    """Return captions of held-out clips, each once, in their order, evenly spread.
+
+    Raises:
+        TokenError: if no clip of the split has a caption.
+    """
+    captions = list(dict.fromkeys(clip.caption for clip in read_held_out(tokens, split).clips))
+    count = min(most, len(captions))
+    return [captions[len(captions) * i // count] for i in range(count)]
+
+
+@torch.inference_mode()
+def say(model: Model, prompt: str, *, frames: int, samples: int, seed: int) -> Tensor:
+    """Return what a model says to a prompt without guidance, int64 [samples, K, T]."""
+    states, mask = model.text.encode([prompt] * samples)
+    device = model.lm.head.weight.device
+    seeds = [derive_seed(seed, prompt, number) for number in range(samples)]
+    return generate_codes(
+        model.lm,
+        model.lm.project_text(states.to(device), mask.to(device)),
+        mask.to(device),
+        num_frames=frames,
+        generators=[torch.Generator(device).manual_seed(number) for number in seeds],
+        top_k=min(TOP_K, model.lm.codebook_size),
+        guidance_scale=1.0,
+    )
+
+
+@torch.inference_mode()
+def log_probabilities(model: Model, codes: Tensor, caption: str | None) -> Tensor:
+    """Return what a model expected at every code, float64 [B, K, T, N], in nats."""
+    states, mask = model.text.encode([caption] * len(codes))
+    device = model.lm.head.weight.device
+    mask = mask.to(device)
+    text = model.lm.project_text(states.to(device), mask)
+    logits, _ = model.lm.predict(codes, text, mask, complete=True)
+    return logits.double().log_softmax(dim=-1)
+
+
+def kl(before: Tensor, after: Tensor) -> float:
+    """Return the mean over codes of KL(before || after) in nats, of log probabilities [..., N]."""
+    each = (before.exp() * (before - after)).sum(dim=-1)
+    return float(each.mean().clamp(min=0))
+
+
+def measure(base: Model, model: Model, prompts: Sequence[str], *, seed: int) -> list[dict]:
+    """Return, for each prompt, how far the model moved, and the model before without it."""
+    seconds = min(SECONDS, base.max_duration)
+    frames = max(base.lm.pattern.max_delay + 1, round(seconds * base.codec.frame_rate))
+    rows = []
+    for prompt in prompts:
+        codes = say(base, prompt, frames=frames, samples=SAMPLES, seed=seed)
+        before = log_probabilities(base, codes, prompt)
+        rows.append(
+            {
+                "prompt": prompt,
+                "moved": kl(before, log_probabilities(model, codes, prompt)),
+                "without_caption": kl(before, log_probabilities(base, codes, None)),
+            }
+        )
+    return rows
+
+
+def record(rows: Mapping[str, list[dict]]) -> dict[str, Any]:
+    """Return prompts with means and intervals."""
+    return {
+        kind: {
+            "prompts": own,
+            **{
+                name: gain(np.array([row[name] for row in own]))
+                for name in ("moved", "without_caption")
+            },
+        }
+        for kind, own in rows.items()
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, write, print the path; return the exit code."""
+    parser = Parser(
+        prog="python -m recipes.finetune.forgetting",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--base", type=Path, required=True, help="model folder before")
+    parser.add_argument("--model", type=Path, required=True, help="model folder after")
+    parser.add_argument("--tokens", type=Path, required=True, help="codes of one's own sounds")
+    parser.add_argument("--seed", type=int, default=2036)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    args = parser.parse_args(argv)
+    try:
+        own = own_prompts(args.tokens)
+        asked = {OWN: own, OTHER: [p for p in fixed_prompts() if p not in own]}
+        inputs = {
+            "format": FORMAT,
+            "base": model_hash(read_config(args.base)),
+            "model": model_hash(read_config(args.model)),
+            "prompts": asked,
+            "seed": args.seed,
+        }
+        if not is_done(args.out, inputs):
+            base, model = (load_model(p, device=args.device) for p in (args.base, args.model))
+            rows = {kind: measure(base, model, p, seed=args.seed) for kind, p in asked.items()}
+            with replacing(args.out) as path:
+                text = json.dumps({"inputs": inputs, **record(rows)}, indent=1, allow_nan=False)
+                path.write_text(text + "\n", encoding="utf-8")
+    except (ValueError, OSError) as error:
+        return exit_code(error)
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
