@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, ValueError | FileNotFoundError) and text:
+    if isinstance(error, ValueError | FileNotFoundError | MemoryError) and text:
         return text
     return f"{type(error).__name__}: {text}" + (
         "" if is_callers_mistake(error) else "; --debug says more"
@@ -90,7 +90,9 @@ def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -
     return parser
 
 
-def _add_model(parser: Parser, *, text: str = "model folder or hub id") -> None:
+def _add_model(
+    parser: Parser, *, text: str = "model folder or hub id", what: str = "codec"
+) -> None:
     parser.add_argument("--model", help=text)
     parser.add_argument(
         "--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1"
@@ -98,14 +100,15 @@ def _add_model(parser: Parser, *, text: str = "model folder or hub id") -> None:
     parser.add_argument(
         "--fast",
         choices=("near", "fast"),
-        help="a quicker codec: near the exact one, or faster and less near (exact)",
+        help=f"quicker {what}: near what is exact, or faster and less near (exact)",
     )
 
 
 def _add_generate(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = _add(commands, "generate", "make a sound of each prompt; run again, it goes on")
     add_options(parser)
-    _add_model(parser, text="model folder or hub id; left out, the small one that is built in")
+    text = "model folder or hub id; left out, the small one that is built in"
+    _add_model(parser, text=text, what="codec and language model")
 
 
 def _add_encode(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -7,17 +7,29 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from audiogen.audio import read_audio
 from audiogen.cli.jobs import Job, is_done
 from audiogen.cli.records import Writer
+from audiogen.generation.memory import TooLittleMemoryError
 from audiogen.pipeline import AudioGen
 
 CHUNK = 512  # sounds that are looked for again, as another process may have made them, and sorted
 SLOW = 30.0  # seconds between lines where the bar goes into a file
+OPTIONS = {  # what Python calls what -> what it is called here
+    "batch_size": "--batch-size",
+    "two_step=True": "--two-step",
+    'load the model with dtype=torch.bfloat16, or on a CPU with lm_fast="near"': "on a CPU, take "
+    "--fast near; or take a smaller model",
+    "lower model.max_duration: shorter windows need less, and remember less": "take a smaller "
+    "model, or another --device",
+    "another device": "another --device",
+}
+
+Made = tuple[Job, Tensor, dict[str, Any]]  # its sound float32 [C, T], what a record says beside
+Report = Callable[[int, int], None]
 
 
 def make_sounds(
@@ -27,79 +39,121 @@ def make_sounds(
     args: argparse.Namespace,
     writer: Writer,
 ) -> None:
-    """Make, write and print one sound after the other."""
-    start = _start(model, args)
+    """Make, write and print one sound after the other.
+
+    Raises:
+        TooLittleMemoryError: naming the option that costs least, if one sound alone does not fit.
+    """
+    make = _continuing(model, args) if args.prompt_audio else _plain(model, args)
     with _bar(len(jobs)) as bar:
         for first in range(0, len(jobs), CHUNK):
             chunk = jobs[first : first + CHUNK]
-            todo = [job for job in chunk if not is_done(job)]
-            report = _reporter(bar, first + len(chunk) - len(todo))
-            for job, sound, extra in _made(model, todo, options, args, start, report):
-                writer(job, sound, extra)
-                with _beside_a_bar():
-                    print(job.path, flush=True)
+            done = first
+            for group in _alike(chunk):
+                todo = [job for job in group if not is_done(job)]
+                done += len(group) - len(todo)
+                for job, sound, extra in make(todo, options, _scaled(bar, done, len(todo))):
+                    writer(job, sound, extra)
+                    with _beside_a_bar():
+                        print(job.path, flush=True)
+                done += len(todo)
+        bar.update(len(jobs) - bar.n)
 
 
-def _start(model: AudioGen, args: argparse.Namespace) -> Tensor | None:
-    """Codes int64 [1, K, P] of the sound that all are to begin with."""
-    if not args.prompt_audio:
-        return None
-    sound, rate = read_audio(args.prompt_audio)
-    return model.encode(sound, rate)
+def _alike(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Groups of one guidance scale; lengths are the pipeline's to group."""
+
+    def scale(job: Job) -> float:
+        return float(job.settings["guidance_scale"])
+
+    return [list(group) for _, group in groupby(sorted(jobs, key=scale), key=scale)]
 
 
-def _made(
-    model: AudioGen,
-    jobs: Sequence[Job],
-    options: Mapping[str, Any],
-    args: argparse.Namespace,
-    start: Tensor | None,
-    report: Callable[[float], None],
-) -> Iterator[tuple[Job, Tensor, dict[str, Any]]]:
-    """Yield jobs, their sounds float32 [C, T], and what a record is to say beside."""
+def _told(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
+    told = {**options, "guidance_scale": job.settings["guidance_scale"]}
+    told.pop("duration")
+    return told
 
-    def alike(job: Job) -> tuple[float, float]:
-        return (job.settings["duration"], job.settings["guidance_scale"])
 
-    size, done = args.batch_size, 0
-    for (duration, scale), group in groupby(sorted(jobs, key=alike), key=alike):
-        left = list(group)
-        own = {**options, "duration": duration, "guidance_scale": scale}
+def _plain(
+    model: AudioGen, args: argparse.Namespace
+) -> Callable[[Sequence[Job], Mapping[str, Any], Report], Iterator[Made]]:
+    def make(jobs: Sequence[Job], options: Mapping[str, Any], report: Report) -> Iterator[Made]:
+        if not jobs:
+            return
+        sounds = model.generate_each(
+            [job.prompt.text for job in jobs],
+            durations=[job.settings["duration"] for job in jobs],
+            seeds=[(job.prompt.seed, job.prompt.item) for job in jobs],
+            batch_size=args.batch_size,
+            progress=report,
+            **_told(jobs[0], options),
+        )
+        with _in_words_of_options():
+            for made in sounds:
+                scored = {"scorer": made.scorer, "score": made.score, "scores": list(made.scores)}
+                yield jobs[made.index], made.waveform, scored if made.scores else {}
+
+    return make
+
+
+def _continuing(
+    model: AudioGen, args: argparse.Namespace
+) -> Callable[[Sequence[Job], Mapping[str, Any], Report], Iterator[Made]]:
+    """As `_plain`, of sounds that all begin with the one that is to be continued."""
+    start = model.encode(*read_audio(args.prompt_audio))
+    size = args.batch_size
+
+    def attempt(batch: Sequence[Job], told: dict[str, Any], report: Report) -> Tensor:
+        codes = model.generate_codes(
+            [job.prompt.text for job in batch],
+            duration=batch[0].settings["duration"],
+            prompt_codes=start.expand(len(batch), -1, -1),
+            seeds=[(job.prompt.seed, job.prompt.item) for job in batch],
+            progress=report,
+            **told,
+        )
+        return model.decode(codes)
+
+    def make(jobs: Sequence[Job], options: Mapping[str, Any], report: Report) -> Iterator[Made]:
+        nonlocal size
+        left, done = sorted(jobs, key=_seconds), 0
         while left:
-            batch = left[:size]
+            batch = [job for job in left[:size] if _seconds(job) == _seconds(left[0])]
+            rows, base = len(batch), done
+
+            def moved(n: int, of: int, rows: int = rows, base: int = base) -> None:
+                report(round(1000 * (base + rows * n / of)), 1000 * len(jobs))
+
             try:
-                sounds = _batch(model, batch, own, start, _scaled(report, done, len(batch)))
-            except torch.OutOfMemoryError:
-                if size == 1:
+                with _in_words_of_options():
+                    sounds = attempt(batch, _told(batch[0], options), moved)
+            except TooLittleMemoryError:
+                if rows == 1:
                     raise
-                size = max(1, len(batch) // 2)
-                print(f"out of memory: going on with --batch-size {size}", file=sys.stderr)
+                size = rows // 2
+                print(f"memory ran out: going on with --batch-size {size}", file=sys.stderr)
                 continue
-            for job, sound in zip(batch, sounds, strict=True):
-                yield job, sound, {}
-            left, done = left[len(batch) :], done + len(batch)
+            yield from ((job, sound, {}) for job, sound in zip(batch, sounds, strict=True))
+            left, done = left[rows:], done + rows
+
+    return make
 
 
-def _batch(
-    model: AudioGen,
-    batch: Sequence[Job],
-    options: dict[str, Any],
-    start: Tensor | None,
-    progress: Callable[[int, int], None],
-) -> Tensor:
-    codes = model.generate_codes(
-        [job.prompt.text for job in batch],
-        seeds=[(job.prompt.seed, job.prompt.item) for job in batch],
-        prompt_codes=None if start is None else start.expand(len(batch), -1, -1),
-        progress=progress,
-        **options,
-    )
-    return model.decode(codes)
+def _seconds(job: Job) -> float:
+    return float(job.settings["duration"])
 
 
-def _scaled(report: Callable[[float], None], base: int, rows: int) -> Callable[[int, int], None]:
-    """Frames done and to do of a batch as sounds done."""
-    return lambda frames, total: report(base + rows * frames / total)
+@contextmanager
+def _in_words_of_options() -> Iterator[None]:
+    try:
+        yield
+    except TooLittleMemoryError as error:
+        text = str(error)
+        for name, option in OPTIONS.items():
+            text = text.replace(name, option)
+        error.args = (text,)
+        raise
 
 
 @contextmanager
@@ -125,10 +179,10 @@ def _bar(total: int) -> "tqdm[Any]":
     )
 
 
-def _reporter(bar: "tqdm[Any]", base: int) -> Callable[[float], None]:
-    """Move the bar to a number of sounds, parts of one included."""
+def _scaled(bar: "tqdm[Any]", base: int, count: int) -> Report:
+    """Move the bar from ``base`` sounds on by parts of the ``count`` that are being made."""
 
-    def report(sounds: float) -> None:
-        bar.update(base + sounds - bar.n)
+    def report(done: int, total: int) -> None:
+        bar.update(base + count * done / total - bar.n)
 
     return report

@@ -51,6 +51,7 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
             device=device,
             text_encoder=args.text_encoder,
             codec_fast=args.fast,
+            lm_fast=args.fast,
             codec=args.codec,
         )
         remove_unfinished(args.out)

@@ -80,7 +80,7 @@ def _facts(record: Mapping[str, Any]) -> Iterator[str]:
         if name != "duration" and not (name == "top_p" and value == 0):
             shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
             yield f"{name.replace('_', ' ')} {shown}"
-    if "score" in record:
+    if isinstance(record.get("score"), int | float):
         yield f"score {record['score']:.4g}"
-    if "loudness" in record:
+    if isinstance(record.get("loudness"), int | float):
         yield f"{record['loudness']:.1f} LUFS"

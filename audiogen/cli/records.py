@@ -1,6 +1,7 @@
 """A made sound as its file, and the JSON file beside it that says how it was made."""
 
 import json
+import math
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Writer:
             "bytes": job.path.stat().st_size,
             "command": command_again(self.args, job),
             "peak_before_writing": peak,
-            **({"loudness": round(loudness(sound, rate), 2)} if self._target is not None else {}),
+            **({} if self._target is None else {"loudness": _heard(sound, rate)}),
             "audiogen": version("audiogen"),
             "torch": version("torch"),
         }
@@ -95,6 +96,12 @@ class Writer:
             "license": self.licence,
             "comment": _comment(facts, ascii_only=job.path.suffix == ".mp3"),
         }
+
+
+def _heard(sound: Tensor, rate: int) -> float | None:
+    """LUFS; None of silence, as JSON knows no infinity."""
+    found = loudness(sound, rate)
+    return round(found, 2) if math.isfinite(found) else None
 
 
 def _comment(facts: Mapping[str, Any], *, ascii_only: bool) -> str:
