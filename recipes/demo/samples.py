@@ -47,7 +47,9 @@ def read_beginning(clip: Clip, *, duration: float, sample_rate: int) -> Tensor:
 
 
 @torch.inference_mode()
-def render(model: AudioGen, clips: list[Clip], *, duration: float, seed: int) -> dict[str, Tensor]:
+def render(
+    model: AudioGen, clips: list[Clip], *, duration: float, seed: int, top_k: int = TOP_K
+) -> dict[str, Tensor]:
     """Make every kind of sound for the clips, float [B, C, T] by folder name."""
     read = [
         read_beginning(clip, duration=duration, sample_rate=model.sample_rate) for clip in clips
@@ -62,13 +64,19 @@ def render(model: AudioGen, clips: list[Clip], *, duration: float, seed: int) ->
     seeds = [derive_seed(seed, clip.id) for clip in clips]
     for folder, guidance in GUIDANCE.items():
         sounds[folder] = model.generate(
-            captions, duration=duration, seed=seeds, guidance_scale=guidance, top_k=TOP_K
+            captions, duration=duration, seed=seeds, guidance_scale=guidance, top_k=top_k
         )
     return sounds
 
 
 def make_samples(
-    model: AudioGen, clips: list[Clip], out: Path, *, duration: float, seed: int
+    model: AudioGen,
+    clips: list[Clip],
+    out: Path,
+    *,
+    duration: float,
+    seed: int,
+    top_k: int = TOP_K,
 ) -> None:
     """Write the sounds of every batch of clips that is not whole yet."""
     for start in tqdm(range(0, len(clips), BATCH), desc="samples", unit="batch", file=sys.stderr):
@@ -76,7 +84,7 @@ def make_samples(
         paths = {f: [out / f / f"{clip.id}.wav" for clip in batch] for f in FOLDERS}
         if all(path.exists() for folder in paths.values() for path in folder):
             continue
-        sounds = render(model, batch, duration=duration, seed=seed)
+        sounds = render(model, batch, duration=duration, seed=seed, top_k=top_k)
         for folder, waveforms in sounds.items():
             for path, waveform in zip(paths[folder], waveforms, strict=True):
                 write_audio(path, waveform, model.sample_rate, clipping="clamp")
@@ -104,14 +112,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--duration", type=float, default=2.0, help="seconds of every sound")
     parser.add_argument("--limit", type=int, default=None, help="only so many clips")
+    parser.add_argument("--top-k", type=int, default=TOP_K, help="codes to draw from")
     parser.add_argument("--seed", type=int, default=2036)
     args = parser.parse_args(argv)
     try:
         clips = clips_to_judge(args.manifest, limit=args.limit)
         model_id = model_hash(read_config(args.model))
         model = AudioGen.from_pretrained(args.model)
-        claim(args.out, {"model": model_id, "duration": args.duration, "seed": args.seed})
-        make_samples(model, clips, args.out, duration=args.duration, seed=args.seed)
+        made_with = {"model": model_id, "duration": args.duration, "seed": args.seed}
+        claim(args.out, made_with | ({} if args.top_k == TOP_K else {"top_k": args.top_k}))
+        settings = {"duration": args.duration, "seed": args.seed, "top_k": args.top_k}
+        make_samples(model, clips, args.out, **settings)
     except (ValueError, OSError) as error:
         return exit_code(error)
     with replacing(args.out / "captions.jsonl") as path:
