@@ -106,9 +106,9 @@ def _compose(sound: Sound, said: set[str], rng: Generator) -> str:
     if not said and rng.uniform() < SAY_LITTLE / (SAY_NONE + SAY_LITTLE):
         return _pick(lexicon.alone, rng)
     values = {name: sound.attributes[name] for name in sound.attributes if name in said}
-    name = _name(lexicon, values, rng)  # takes out of values what it says
     if "count" in values and rng.uniform() < 0.35:
         return _counted(lexicon, values, rng)
+    name = _name(lexicon, values, rng)  # takes out of values what it says
     adjectives, adverbs = _split(lexicon, values, rng)
     plural = name.startswith("+")
     article, noun = _article(name.lstrip("+"))

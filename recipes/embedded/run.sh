@@ -18,11 +18,12 @@ source recipes/run.bash
 
 seconds=3 top_k=250 # of every sound; as `audiogen generate` draws
 clips=(--train 6000 --valid 240 --test 288) probe_clips=1920
-card=() limit=() codec_steps=() lm_steps=() probe_steps=()
+limit=() codec_steps=() lm_steps=() probe_steps=()
 if [[ $smoke ]]; then
-  seconds=1 clips=(--train 36 --valid 12 --test 12) probe_clips=36 limit=(--limit 12) probe_steps=(--steps 20)
-  codec_steps=(trainer.max_steps=8 trainer.val_check_interval=4 module.warmup_steps=2 checkpoint_every=4)
-  lm_steps=(trainer.max_steps=8 trainer.val_check_interval=4 checkpoint_every=4 samples=null)
+  seconds=1 clips=(--train 36 --valid 12 --test 12) probe_clips=36 limit=(--limit 12) probe_steps=(--steps 4)
+  codec_steps=(trainer.max_steps=6 trainer.val_check_interval=3 module.warmup_steps=2 checkpoint_every=3
+    codec.num_filters=2 codec.dimension=8 samples=null)
+  lm_steps=(trainer.max_steps=4 trainer.val_check_interval=2 checkpoint_every=2 lm.dim=20 samples=null)
 fi
 card=(+card.licence=CC0-1.0 '+card.training_data="procedural sounds of AudioGen"')
 
