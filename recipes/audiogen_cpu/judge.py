@@ -45,7 +45,8 @@ def gain(differences: Floats) -> dict[str, Any]:
             method="BCa",
             rng=np.random.default_rng(0),
         ).confidence_interval
-        low, high = float(ends.low), float(ends.high)
+        if np.isfinite([ends.low, ends.high]).all():  # of rounding errors alone it is not
+            low, high = float(ends.low), float(ends.high)
     return {
         "nats": float(differences.mean()),
         "low": low,

@@ -30,14 +30,15 @@ from audiogen.codec.model import Codec
 from audiogen.data.manifest import Clip, manifest_hash, read_manifest
 from audiogen.files import replacing
 from audiogen.model_folder.layout import model_hash, read_config
-from evaluation.embedders.logmel import LogMelStatistics
+from evaluation.embedders.logmel import BANDS, FLOOR, LogMelStatistics
 from recipes.audiogen_cpu.judge import is_done
 from recipes.codec_16khz.roundtrip import round_trip
 from recipes.command import Parser, exit_code
 from recipes.finetune.samples import AFTER, LIST
 
-FORMAT = 1  # of the file; another one is measured again
+FORMAT = 2  # of the file; another one is measured again
 SHARE = 0.01  # of the held-out windows that are nearer to a training clip than an alarm is
+SILENT = 1.0  # nepers of power above the floor of the bands; windows below have nothing to copy
 HOP = 0.25  # of a window, between the windows of a training clip
 NAME = "nearest.json"
 Floats = NDArray[np.float64]
@@ -53,23 +54,30 @@ class Windows:
 
 
 def windows_of(codec: Codec, clips: Sequence[Clip], *, seconds: float, hop: float) -> Windows:
-    """Embed windows of clips as the codec gives them back.
+    """Embed windows of clips as the codec gives them back, silent ones left out.
 
     Args:
         codec: in eval mode.
         clips: of any length.
         seconds: of a window; a shorter clip is one short window.
         hop: seconds between windows.
+
+    Raises:
+        ValueError: if all of them are silent.
     """
     embed = LogMelStatistics(sample_rate=codec.sample_rate, patch=seconds, hop=hop)
     vectors, ids, starts = [], [], []
     for clip in tqdm(clips, desc="embedding", unit="clip", file=sys.stderr):
-        returned = round_trip(codec, clip)[1]
-        found = embed(returned[0].mean(dim=0))
-        vectors.append(found.double().numpy())
-        ids += [clip.id] * len(found)
-        starts += [clip.start + hop * number for number in range(len(found))]
-    return Windows(vectors=np.concatenate(vectors), clips=ids, starts=starts)
+        original, returned, _ = round_trip(codec, clip)
+        pairs = zip(*(embed(sound[0].mean(dim=0)) for sound in (original, returned)), strict=True)
+        for number, (before, vector) in enumerate(pairs):
+            if before[:BANDS].max() > np.log(FLOOR) + SILENT:
+                vectors.append(vector.double().numpy())
+                ids.append(clip.id)
+                starts.append(clip.start + hop * number)
+    if not vectors:
+        raise ValueError(f"{len(clips)} clips, of which none has a window that is not silent")
+    return Windows(vectors=np.stack(vectors), clips=ids, starts=starts)
 
 
 def nearest(vectors: Floats, to: Windows) -> tuple[Floats, NDArray[np.int64]]:
@@ -103,7 +111,7 @@ def measure(
         clips: those of training, and others to say what is usual.
 
     Raises:
-        ValueError: if there are no clips of the one or the other kind.
+        ValueError: if there are no clips of the one or the other kind, or only silent ones.
     """
     seconds = max(len(sound) for sound in sounds) / codec.sample_rate
     train = [clip for clip in clips if clip.split == "train"]
@@ -160,7 +168,9 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--samples", type=Path, required=True, help="folder of recipes.finetune.samples")
+    parser.add_argument(
+        "--samples", type=Path, required=True, help="folder of recipes.finetune.samples"
+    )
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--manifest", type=Path, required=True, help="one's own sounds")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

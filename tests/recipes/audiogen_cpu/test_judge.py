@@ -118,3 +118,11 @@ def test_codes_of_another_codec_are_refused(folders, tmp_path, capsys):
     assert "its codes are of codec 000000000000, the model's codec is" in capsys.readouterr().err
     assert main(words(folders, "--splits", "valid", "--out", str(tmp_path))) == 2
     assert 'no item has split "valid"' in capsys.readouterr().err
+
+
+def test_differences_of_rounding_alone_have_no_interval():
+    """A resampling of them has no finite ends, and JSON no word for that."""
+    differences = 0.5 + np.array([0.0, 1e-16, -1e-16] * 4)
+    found = gain(differences)
+    assert found["low"] is found["high"] is None
+    assert found["nats"] == pytest.approx(0.5)
