@@ -109,7 +109,9 @@ def test_language_models_are_of_their_size(size, parameters):
         ["train_codec", "experiment=demo_codec"],
         ["train_codec", "experiment=codec_16khz", "logger=none"],
         ["train_lm", "experiment=smoke"],
+        ["train_codec", "experiment=embedded_codec"],
         ["train_lm", "experiment=demo_lm"],
+        ["train_lm", "experiment=embedded_lm"],
         ["train_lm", "experiment=audiogen_small", "text=hashed", "lm=tiny", "logger=none"],
     ],
 )
