@@ -1,10 +1,12 @@
-"""Attention of a sequence to itself, with a KV cache, and to text."""
+"""Attention of a sequence to itself, and to what came before it, and to text."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from audiogen.lm.cache import Slot, as_bias
 
 
 @dataclass
@@ -15,7 +17,7 @@ class TextMask:
     row attends everywhere and its result is discarded.
     """
 
-    attend: Tensor  # bool [B, 1, 1, L], true somewhere in every row
+    attend: Tensor  # [B, 1, 1, L]: bool, true somewhere in every row, or as `as_bias` makes it
     present: Tensor  # bool [B, 1, 1], false for a row without text
 
     @classmethod
@@ -26,28 +28,9 @@ class TextMask:
         present = mask.any(dim=1, keepdim=True)
         return cls(attend=(mask | ~present)[:, None, None], present=present[:, None])
 
-
-class KeyValueCache:
-    """Keys and values of one layer, in buffers allocated once for the longest sequence."""
-
-    def __init__(self, keys: Tensor) -> None:
-        """Take the buffer of the keys, [R, H, S, d], and allocate one of the same kind."""
-        self.keys = keys
-        self.values = torch.empty_like(keys)
-        self.length = 0
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store [R, H, s, d] behind what is there; return views of all that is filled."""
-        end = self.length + keys.shape[2]
-        if end > self.keys.shape[2]:
-            raise ValueError(
-                f"the cache holds {self.keys.shape[2]} steps, got a sequence of {end}: "
-                f"start with a larger max_steps"
-            )
-        self.keys[:, :, self.length : end] = keys
-        self.values[:, :, self.length : end] = values
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+    def as_bias(self, dtype: torch.dtype) -> "TextMask":
+        """Return it as what is added to scores, so that no step has to convert it."""
+        return TextMask(as_bias(self.attend, dtype), self.present)
 
 
 class Attention(nn.Module):
@@ -75,25 +58,22 @@ class Attention(nn.Module):
 class SelfAttention(Attention):
     """Causal attention of a sequence to itself and to what a cache remembers."""
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """Map float [B, S, D] to [B, S, D]; a cache makes the S steps follow those it holds."""
-        queries, keys, values = (self.split_heads(part) for part in self.in_proj(x).chunk(3, -1))
-        if cache is not None:
-            keys, values = cache.append(keys, values)
-            queries = queries.to(keys.dtype)  # a cache may be wider than the model
-        mask, is_causal = _causality(queries.shape[2], keys.shape[2], x.device)
+    def forward(self, x: Tensor, slot: Slot | None = None) -> Tensor:
+        """Map float [B, S, D] to [B, S, D]; a slot makes the S steps follow those it holds."""
+        heads = self.in_proj(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        if slot is None:
+            queries, keys, values = heads.unbind(0)
+            attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+            return self.merge_heads(attended)
+        slot.write(heads[1:])
         attended = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=is_causal
+            heads[0].to(slot.keys.dtype),  # a cache may be wider than the model
+            slot.keys,
+            slot.values,
+            attn_mask=slot.mask,
+            is_causal=slot.causal,
         )
         return self.merge_heads(attended.to(x.dtype))
-
-
-def _causality(num_queries: int, num_keys: int, device: torch.device) -> tuple[Tensor | None, bool]:
-    """Mask and flag that let each of the last ``num_queries`` positions see none behind it."""
-    if num_queries in (1, num_keys):
-        return None, num_queries > 1
-    seen = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-    return seen.tril(num_keys - num_queries), False
 
 
 class CrossAttention(Attention):

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from audiogen.lm.checks import check_text
-from audiogen.lm.decoding import StepDecoder
-from audiogen.lm.guidance import check_guidance, guide
+from audiogen.lm.graphs import Call, Graphs, choose_graphs
+from audiogen.lm.guidance import Guidance
 from audiogen.lm.model import TokenLM
-from audiogen.lm.sampling import check_sampling, sample_codes
+from audiogen.lm.noise import Noise
+from audiogen.lm.plan import Plan
+from audiogen.lm.sampling import Sampling
+from audiogen.lm.step import frame_readers
 from audiogen.tokens.patterns import build_sequence
 
 
@@ -24,7 +27,10 @@ def generate_codes(
     top_k: int = 250,
     top_p: float = 0.0,
     guidance_scale: float = 3.0,
+    guidance_frames: tuple[int, int] | None = None,
+    two_step: bool = False,
     prompt: Tensor | None = None,
+    graphs: Graphs | bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Generate codes for B captions at once; no item depends on the others.
@@ -38,9 +44,18 @@ def generate_codes(
         temperature: as in `audiogen.lm.sampling.sample_codes`, as are ``top_k`` and ``top_p``.
         top_k: most likely codes drawn from.
         top_p: share of the probability drawn from; 0 turns it off.
-        guidance_scale: how far to extrapolate away from no caption; 1 is no guidance, which
-            halves the rows to compute.
+        guidance_scale: how far to extrapolate away from no caption: u + scale * (c - u). 1 is no
+            guidance and 0 no caption, both of which halve the rows to compute; a negative scale
+            draws away from the caption.
+        guidance_frames: the first frame that is guided and the first that is no more, counted
+            from 0 with the prompt's; outside scale 1 holds. What counts is the frame of a step's
+            first codebook, so delayed codebooks follow it. None guides all frames.
+        two_step: compute with and without caption one after the other, which halves the rows of a
+            step and reads all weights twice. The codes are the same: no caption contributes the
+            same whatever it is padded to.
         prompt: int64 [B, K, P] codes to continue, P < T; None for none.
+        graphs: capture steps as CUDA graphs: None where it pays (see `choose_graphs`), true or
+            false; a `Graphs` keeps them for later calls.
         progress: called with the frames done and the frames to do, prompt excluded.
 
     Returns:
@@ -62,7 +77,10 @@ def generate_codes(
         top_k=top_k,
         top_p=top_p,
         guidance_scale=guidance_scale,
+        guidance_frames=guidance_frames,
+        two_step=two_step,
         prompt=prompt,
+        graphs=graphs,
     ):
         frames.append(frame)
         if progress is not None:
@@ -82,7 +100,10 @@ def generate_frames(
     top_k: int = 250,
     top_p: float = 0.0,
     guidance_scale: float = 3.0,
+    guidance_frames: tuple[int, int] | None = None,
+    two_step: bool = False,
     prompt: Tensor | None = None,
+    graphs: Graphs | bool | None = None,
 ) -> Iterator[Tensor]:
     """Do what `generate_codes` does, and yield each new frame, int64 [B, K], once it is complete.
 
@@ -92,47 +113,46 @@ def generate_frames(
     """
     check_text(text, text_mask, batch=len(text), dim=lm.dim)
     _check_call(lm, text, generators)
-    check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-    check_guidance(guidance_scale)
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    guidance = Guidance(scale=guidance_scale, frames=guidance_frames, two_step=two_step)
     prompt = checked_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
-    held = lm.pattern.steps(num_frames).T.tolist()  # T times the K steps of a frame
-    layout = lm.pattern.layout(num_frames)
-    missing = layout >= prompt.shape[-1]
-    steps = missing.any(dim=0).nonzero().flatten().tolist()
-    missing = missing.to(text.device)
-    sequence = _prompted_sequence(lm, prompt, layout)
-    decoder = StepDecoder(
-        lm,
+    chosen = choose_graphs(graphs, lm, text.device)
+    given = prompt.shape[-1]
+    plan = Plan.of(lm.pattern, num_frames=num_frames, prompt_frames=given, guidance=guidance)
+    call = Call(
+        lm=lm,
         text=text,
         text_mask=text_mask,
-        rows=len(text) * (1 if guidance_scale == 1 else 2),
-        max_steps=steps[-1],
+        plan=plan,
+        guidance=guidance,
+        sampling=sampling,
+        sequence=_prompted_sequence(lm, prompt, plan.layout),
+        noise=_noise(lm, generators, sampling, plan, device=text.device),
     )
-    finite = torch.ones((), dtype=torch.bool, device=text.device)
-    frame = prompt.shape[-1]  # the next to be yielded
-    for step in steps:
-        logits = _next_logits(decoder, sequence[:, :, decoder.position : step], guidance_scale)
-        finite &= logits.isfinite().all()
-        codes = sample_codes(
-            logits, generators=generators, temperature=temperature, top_k=top_k, top_p=top_p
-        )
-        sequence[:, :, step] = codes.where(missing[:, step], sequence[:, :, step])
-        while frame < num_frames and max(held[frame]) <= step:
-            yield torch.stack([sequence[:, k, s] for k, s in enumerate(held[frame])], dim=1)
+    steps = call.eager_steps() if chosen is None else chosen.steps(call)
+    readers = frame_readers(lm.pattern, steps.sequence, num_frames=num_frames)
+    frame = given  # the next to be yielded
+    for step in plan.steps:
+        steps.take(step)
+        while frame < num_frames and plan.complete[frame] <= step:
+            yield steps.sequence.flatten(1).index_select(1, readers[frame])
             frame += 1
-    if not finite:  # asked once, as asking makes the host wait for an accelerator
-        raise ValueError(
-            "the language model gave logits that are not finite: check its weights for NaN, or "
-            "run it in float32"
-        )
+    steps.check()
 
 
-def _next_logits(decoder: StepDecoder, sequence: Tensor, guidance_scale: float) -> Tensor:
-    """Read int64 [B, K, s]; return guided float32 logits [B, K, N]."""
-    if guidance_scale == 1:
-        return decoder.advance(sequence)
-    conditional, unconditional = decoder.advance(sequence.repeat(2, 1, 1)).chunk(2)
-    return guide(conditional, unconditional, scale=guidance_scale)
+def _noise(
+    lm: TokenLM,
+    generators: Sequence[torch.Generator] | None,
+    sampling: Sampling,
+    plan: Plan,
+    *,
+    device: torch.device,
+) -> Noise | None:
+    """Return the draws of a call, None where it is greedy."""
+    if generators is None or sampling.temperature == 0:
+        return None
+    shape = (lm.num_codebooks, lm.codebook_size)
+    return Noise(generators, shape=shape, steps=len(plan.steps), device=device)
 
 
 def _prompted_sequence(lm: TokenLM, prompt: Tensor, layout: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Source: arXiv:2207.12598; for token models AudioGen (arXiv:2209.15352), section 
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,6 +29,51 @@ def drop_conditions(mask: Tensor, *, probability: float, generator: torch.Genera
         raise ValueError(f"probability is a chance in [0, 1], got {probability}")
     keep = torch.rand(len(mask), generator=generator, device=mask.device) >= probability
     return mask & keep[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """How far codes are drawn away from what no caption would give, and in which frames.
+
+    Args:
+        scale: 1 is the caption alone, 0 no caption at all; negative ones draw away from it.
+        frames: the first frame that is guided, and the first that is no more; scale 1 holds
+            everywhere else. None guides all.
+        two_step: compute the logits with caption and those without one after the other: half the
+            rows at once, and every weight read twice.
+
+    Raises:
+        ValueError: if one of them is not of that kind.
+    """
+
+    scale: float
+    frames: tuple[int, int] | None = None
+    two_step: bool = False
+
+    def __post_init__(self) -> None:
+        check_guidance(self.scale)
+        if self.frames is not None:
+            _check_frames(self.frames)
+        if not isinstance(self.two_step, bool):
+            raise ValueError(f"two_step must be true or false, got {self.two_step!r}")
+
+    def covers(self, frame: int) -> bool:
+        """Whether the codes of a frame are drawn otherwise than from the caption's logits."""
+        within = self.frames is None or self.frames[0] <= frame < self.frames[1]
+        return self.scale != 1 and within
+
+
+def _check_frames(frames: tuple[int, int]) -> None:
+    if (
+        not isinstance(frames, tuple | list)
+        or len(frames) != 2
+        or not all(is_number(frame, whole=True) for frame in frames)
+        or frames[0] > frames[1]
+    ):
+        raise ValueError(
+            f"guidance_frames are the first frame that is guided and the first that is no more, "
+            f"two whole numbers in order, or None for all; got {frames!r}"
+        )
 
 
 def check_guidance(scale: float) -> None:

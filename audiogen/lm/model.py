@@ -300,10 +300,17 @@ class TokenLM(nn.Module):
         """
         largest = self.special_token
         check_sequence(sequence, num_codebooks=self.num_codebooks, largest=largest)
-        x = self.embedding(sequence + self.offsets).sum(dim=1)
-        positions = torch.arange(start, start + sequence.shape[-1], device=x.device)
+        positions = torch.arange(start, start + sequence.shape[-1], device=sequence.device)
+        return self.embed_at(sequence, self.encode_positions(positions))
+
+    def encode_positions(self, positions: Tensor) -> Tensor:
+        """Return what is added to the embeddings at steps [S]: float [S, D]."""
         waves = sinusoid(positions, self.dim, max_period=self.max_period)
-        return x + (self.position_scale * waves).to(x.dtype)
+        return (self.position_scale * waves).to(self.embedding.weight.dtype)
+
+    def embed_at(self, sequence: Tensor, positions: Tensor) -> Tensor:
+        """Do what `embed` does, unchecked, for positions already encoded."""
+        return self.embedding(sequence + self.offsets).sum(dim=1) + positions
 
     def to_logits(self, x: Tensor) -> Tensor:
         """Map the residual stream [B, S, D] to logits [B, K, S, N]."""

@@ -5,6 +5,7 @@ written with exponential variables.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import torch
@@ -34,6 +35,34 @@ def check_sampling(*, temperature: float, top_k: int, top_p: float) -> None:
         )
     if not 0 <= top_p <= 1:
         raise ValueError(f"top_p must be in [0, 1] (0 turns it off), got {top_p}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How codes are chosen; see `sample_codes`.
+
+    Raises:
+        ValueError: if the settings describe no distribution.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+    def choose(self, logits: Tensor, noise: Tensor | None) -> Tensor:
+        """Choose a code for each row of float [B, K, N]: int64 [B, K].
+
+        ``noise`` is of the same shape, see `draw_noise`; None takes the most likely code.
+        """
+        if noise is None or self.temperature == 0:
+            return logits.argmax(dim=-1)
+        probabilities = filter_probabilities(
+            logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
+        )
+        return (probabilities / noise).argmax(dim=-1)
 
 
 def filter_probabilities(
@@ -87,15 +116,19 @@ def race(probabilities: Tensor, generators: Sequence[torch.Generator]) -> Tensor
         )
     noise = torch.stack(
         [
-            torch.empty(probabilities.shape[1:], device=generator.device).exponential_(
-                generator=generator
-            )
+            draw_noise(torch.empty(probabilities.shape[1:], device=generator.device), generator)
             for generator in generators
         ]
     )
-    # An exact zero is possible, and 0 / 0 would win the race as NaN.
-    noise = noise.clamp_(min=torch.finfo(noise.dtype).tiny)
     return (probabilities / noise.to(probabilities.device)).argmax(dim=-1)
+
+
+def draw_noise(empty: Tensor, generator: torch.Generator) -> Tensor:
+    """Fill float [K, N] with the exponential variables of one race, and return it.
+
+    An exact zero is possible, and 0 / 0 would win the race as NaN: there is none.
+    """
+    return empty.exponential_(generator=generator).clamp_(min=torch.finfo(empty.dtype).tiny)
 
 
 def sample_codes(
@@ -118,8 +151,8 @@ def sample_codes(
     Returns:
         int64 [B, K].
     """
-    check_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     if generators is None or temperature == 0:
-        return logits.argmax(dim=-1)
+        return sampling.choose(logits, None)
     probabilities = filter_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     return race(probabilities, generators)

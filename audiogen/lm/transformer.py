@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiogen.lm.attention import CrossAttention, KeyValueCache, SelfAttention, TextMask
+from audiogen.lm.attention import CrossAttention, SelfAttention, TextMask
+from audiogen.lm.cache import Slot
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,  # the exact one, by the error function
@@ -94,45 +95,56 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        memory: tuple[Tensor, Tensor] | Tensor,
+        memory: tuple[Tensor, Tensor] | Tensor | None,
         mask: TextMask | None,
-        cache: KeyValueCache | None = None,
+        slot: Slot | None = None,
     ) -> Tensor:
         """Map float [B, S, D] to [B, S, D].
 
         ``memory`` is what `CrossAttention.memory` gave, or the text it is to be made of, and may
-        hold fewer rows than ``x``: the rows behind them have no caption.
+        hold fewer rows than ``x``: the rows behind them have no caption; None is for no row.
         """
         if isinstance(memory, Tensor):
             memory = self.cross_attention.memory(memory)
+        captioned = 0 if memory is None else len(memory[0])
         if self.norm_first:
-            x = x + self._attend(self.norm_self(x), cache)
-            x = x + self._hear(self.norm_cross(x[: len(memory[0])]), memory, mask, rows=len(x))
+            x = x + self._attend(self.norm_self(x), slot)
+            source = self.norm_cross(x[:captioned]) if captioned else x[:0]
+            x = _add_rows(x, self._hear(source, memory, mask, rows=len(x)))
             return x + self._think(self.norm_mlp(x))
-        heard = self._hear(x[: len(memory[0])], memory, mask, rows=len(x))
-        x = self.norm_self(x + self._attend(x, cache))
-        x = self.norm_cross(x + heard)
+        heard = self._hear(x[:captioned], memory, mask, rows=len(x))
+        x = self.norm_self(x + self._attend(x, slot))
+        x = self.norm_cross(_add_rows(x, heard))
         return self.norm_mlp(x + self._think(x))
 
-    def _attend(self, x: Tensor, cache: KeyValueCache | None) -> Tensor:
-        return self.scale_self(self.dropout(self.self_attention(x, cache)))
+    def _attend(self, x: Tensor, slot: Slot | None) -> Tensor:
+        return self.scale_self(self._drop(self.self_attention(x, slot)))
 
     def _hear(
-        self, x: Tensor, memory: tuple[Tensor, Tensor], mask: TextMask | None, *, rows: int
+        self,
+        x: Tensor,
+        memory: tuple[Tensor, Tensor] | None,
+        mask: TextMask | None,
+        *,
+        rows: int,
     ) -> Tensor:
-        """Return float [rows, S, D]: what the captioned rows hear, and silence behind them."""
-        heard = self.dropout(self.cross_attention(x, memory, mask))
-        missing = rows - len(x)
-        silence = self.cross_attention.silence() if missing else None
+        """Return what the captioned rows hear and, of a model with biases, silence behind them.
+
+        Float [B, S, D] or [rows, S, D]: without biases those behind hear exactly zero.
+        """
+        heard = x if memory is None else self.cross_attention(x, memory, mask)
+        silence = self.cross_attention.silence() if rows > len(x) else None
         if silence is not None:
-            heard = torch.cat([heard, silence.to(x.dtype).expand(missing, *x.shape[1:])])
-        elif missing:
-            heard = F.pad(heard, (0, 0, 0, 0, 0, missing))
-        return self.scale_cross(heard)
+            silences = silence.to(x.dtype).expand(rows - len(x), *x.shape[1:])
+            heard = torch.cat([heard, silences])
+        return self.scale_cross(self._drop(heard))
 
     def _think(self, x: Tensor) -> Tensor:
-        hidden = self.dropout(self.activation(self.mlp_in(x)))
-        return self.scale_mlp(self.dropout(self.mlp_out(hidden)))
+        hidden = self._drop(self.activation(self.mlp_in(x)))
+        return self.scale_mlp(self._drop(self.mlp_out(hidden)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return self.dropout(x) if self.training else x
 
     @torch.no_grad()
     def reset_parameters(
@@ -157,6 +169,14 @@ class Block(nn.Module):
             else:
                 bound = 1 / math.sqrt(linear.in_features)
                 nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
+
+
+def _add_rows(x: Tensor, heard: Tensor) -> Tensor:
+    """Add [B, S, D] to the first B rows of [R, S, D]."""
+    count = len(heard)
+    if count == len(x):
+        return x + heard
+    return torch.cat([x[:count] + heard, x[count:]]) if count else x
 
 
 def init_weight(

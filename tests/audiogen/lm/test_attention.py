@@ -1,9 +1,8 @@
 import math
 
-import pytest
 import torch
 
-from audiogen.lm.attention import CrossAttention, KeyValueCache, SelfAttention, TextMask
+from audiogen.lm.attention import CrossAttention, SelfAttention, TextMask
 
 
 def attend(queries, keys, values, mask):
@@ -36,9 +35,3 @@ def test_cross_attention_against_the_formula():
     expected = merged @ attention.out_proj.weight.T
     actual = attention(x, attention.memory(text), TextMask.of(mask[None]))
     torch.testing.assert_close(actual[0], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_cache_refuses_more_than_it_holds():
-    cache = KeyValueCache(torch.empty(1, 1, 2, 4))
-    with pytest.raises(ValueError, match="holds 2 steps, got a sequence of 3"):
-        cache.append(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4))

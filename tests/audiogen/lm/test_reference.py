@@ -13,7 +13,7 @@ import torch
 from audiogen.lm import generate
 from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.loss import codebook_cross_entropy
-from audiogen.lm.sampling import filter_probabilities
+from audiogen.lm.sampling import Sampling, filter_probabilities
 from tests.audiogen.lm.conftest import GOLDEN, load_reference
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -72,18 +72,18 @@ def test_cross_entropy(reference, end):
 def recorded(monkeypatch):
     """Guided logits of every step of a generation, and what they were made of."""
     guided, parts = [], []
-    sample, advance = generate.sample_codes, StepDecoder.advance
+    choose, advance = Sampling.choose, StepDecoder.advance
 
-    def spy_on_sample(logits, **settings):
+    def spy_on_choose(self, logits, noise):
         guided.append(logits)
-        return sample(logits, **settings)
+        return choose(self, logits, noise)
 
     def spy_on_advance(self, sequence):
         logits = advance(self, sequence)
         parts.append(logits)
         return logits
 
-    monkeypatch.setattr(generate, "sample_codes", spy_on_sample)
+    monkeypatch.setattr(Sampling, "choose", spy_on_choose)
     monkeypatch.setattr(StepDecoder, "advance", spy_on_advance)
     return guided, parts
 

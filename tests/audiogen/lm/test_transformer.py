@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from audiogen.lm.attention import KeyValueCache, TextMask
+from audiogen.lm.attention import TextMask
+from audiogen.lm.cache import KeyValueCache
 from audiogen.lm.transformer import Block, sinusoid
 
 
@@ -18,9 +19,13 @@ def test_cache_changes_nothing(chunks):
     block = Block(dim=8, num_heads=2, hidden_scale=4, dropout=0.0).eval()
     x, text = torch.randn(2, 7, 8), torch.randn(2, 3, 8)
     memory = block.cross_attention.memory(text)
-    cache = KeyValueCache(torch.empty(2, 2, 7, 4))
+    cache = KeyValueCache(torch.zeros(1, 2, 2, 2, 7, 4))
+    starts = [sum(chunks[:i]) for i in range(len(chunks))]
     with torch.no_grad():
-        pieces = [block(piece, memory, None, cache) for piece in x.split(chunks, dim=1)]
+        pieces = [
+            block(piece, memory, None, cache.behind(start, piece.shape[1])[0])
+            for start, piece in zip(starts, x.split(chunks, dim=1), strict=True)
+        ]
         whole = block(x, memory, None)
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-5, atol=1e-6)
 
