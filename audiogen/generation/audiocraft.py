@@ -32,7 +32,8 @@ class AudioCraftNames(Batching):
             top_k: draw from the k most likely codes; 0 draws from all.
             top_p: if not 0, draw from the most likely codes that make up this share instead.
             temperature: of the draws; 0 is greedy.
-            duration: seconds, cut to whole frames; the ``duration`` of a call takes the nearest.
+            duration: seconds. As many frames as AudioCraft makes of them, which rounds down, or
+                the nearest number where it fails; the ``duration`` of a call is the nearest.
             cfg_coef: guidance scale; 1 is no guidance. It holds with ``two_step_cfg`` too, where
                 AudioCraft forgets it.
             two_step_cfg: compute with and without caption one after the other: less memory, the
@@ -44,9 +45,10 @@ class AudioCraftNames(Batching):
         Raises:
             ValueError: if a value makes no sense; the settings then stay as they were.
         """
-        frames = count_frames(duration, self.frame_rate, down=True)
+        count_frames(duration, self.frame_rate)
         settings = Settings(
-            duration=frames / self.frame_rate,
+            duration=duration,
+            count="reference",
             greedy=not use_sampling,
             temperature=temperature,
             top_k=top_k,

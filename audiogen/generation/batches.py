@@ -4,19 +4,19 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from audiogen.generation.memory import Need, is_out_of_memory, too_little
 from audiogen.generation.seeds import Pair
-from audiogen.generation.settings import count_frames
 from audiogen.lm.sampling import is_number
 from audiogen.text.captions import Caption, attributes, check_captions
 
 logger = logging.getLogger(__name__)
 
 AHEAD = 1024  # captions of an iterator that are read before the first sounds come
+END: Any = object()  # of an iterator
 Result = TypeVar("Result")
 
 
@@ -48,7 +48,8 @@ class Item:
 
     index: int
     caption: Caption
-    num_frames: int
+    duration: float  # seconds
+    num_frames: int  # they make
     seed: Pair | None
 
     @property
@@ -60,46 +61,62 @@ class Item:
 def read_items(
     captions: Iterable[Caption],
     durations: float | Iterable[float],
-    seeds: Iterator[Pair] | None,
+    seeds: Iterable[Pair] | None,
     *,
-    frame_rate: float,
+    per_item: bool,
+    count: Callable[[float], int],
 ) -> Iterator[Item]:
     """Join captions with their durations, seconds, and seeds, one after the other.
+
+    Args:
+        captions: any number.
+        durations: for all, or one per caption.
+        seeds: one per caption; None draws nothing.
+        per_item: refuse more seeds than captions.
+        count: the frames of a duration, or ValueError.
 
     Raises:
         ValueError: naming the item that makes no sense, or if there are not as many durations or
             seeds as captions.
     """
-    if isinstance(durations, str):
-        raise ValueError(f"durations are numbers of seconds, got {durations!r}")
-    given = repeat(durations) if is_number(durations) else _each(durations)
-    end = object()
+    seconds = _each(durations)
+    pairs = repeat(None) if seeds is None else iter(seeds)
     index = -1
     for index, caption in enumerate(captions):
-        duration = next(given, end)
-        seed = None if seeds is None else next(seeds, end)
-        for name, value in (("durations", duration), ("seeds", seed)):
-            if value is end:
-                raise ValueError(f"there are {index} {name} and more captions: give one for each")
+        duration, seed = next(seconds, END), next(pairs, END)
+        if END in (duration, seed):
+            name = "durations" if duration is END else "seeds"
+            raise ValueError(f"there are {index} {name} and more captions: give one for each")
         try:
             check_captions([caption])
-            num_frames = count_frames(duration, frame_rate)  # type: ignore[arg-type]
+            num_frames = count(duration)
         except ValueError as error:
             said = str(error).removeprefix("caption 0 ")
             raise ValueError(f"item {index}: {said}") from error
-        yield Item(index=index, caption=caption, num_frames=num_frames, seed=seed)  # type: ignore[arg-type]
-    if not is_number(durations) and next(given, end) is not end:
-        raise ValueError(f"there are {index + 1} captions and more durations: give one for each")
+        yield Item(
+            index=index, caption=caption, duration=duration, num_frames=num_frames, seed=seed
+        )
+    ends = {"durations": not isinstance(seconds, repeat), "seeds": per_item and seeds is not None}
+    for name, left in (("durations", seconds), ("seeds", pairs)):
+        if ends[name] and next(left, END) is not END:
+            raise ValueError(f"there are {index + 1} captions and more {name}: give one for each")
 
 
-def _each(durations: object) -> Iterator[object]:
-    if not isinstance(durations, Iterable):
+def _each(durations: Any) -> Iterator[Any]:
+    if is_number(durations):
+        return repeat(durations)
+    if isinstance(durations, str) or not isinstance(durations, Iterable):
         raise ValueError(f"durations are seconds, one number or one per caption; got {durations!r}")
     return iter(durations)
 
 
 def in_batches(
-    items: Iterable[Item], *, size: int, ahead: int = AHEAD, keep_order: bool = False
+    items: Iterable[Item],
+    *,
+    size: int,
+    ahead: int = AHEAD,
+    keep_order: bool = False,
+    by_seconds: bool = False,
 ) -> Iterator[list[Item]]:
     """Group items of equal frames, the longest sounds and captions first.
 
@@ -109,11 +126,12 @@ def in_batches(
         items: in any order.
         size: most items of a batch.
         ahead: items read before the first batch.
-        keep_order: cut the items where their frames change instead, as if there was no choice.
+        keep_order: only cut the items, where their frames change.
+        by_seconds: also part sounds of as many frames that are not of the same duration.
     """
     items = iter(items)
     if keep_order:
-        yield from _consecutive(items, size)
+        yield from _consecutive(items, size, by_seconds)
         return
     waiting: list[Item] = []
     while True:
@@ -121,8 +139,8 @@ def in_batches(
         waiting += fresh
         if not waiting:
             return
-        waiting.sort(key=lambda item: (-item.num_frames, -item.length, item.index))
-        batches = list(_consecutive(iter(waiting), size))
+        waiting.sort(key=lambda item: (*_group(item, by_seconds), -item.length, item.index))
+        batches = list(_consecutive(iter(waiting), size, by_seconds))
         whole = [batch for batch in batches if len(batch) == size] if fresh else batches
         whole = whole or [max(batches, key=len)]
         yield from whole
@@ -130,10 +148,17 @@ def in_batches(
         waiting = [item for item in waiting if item.index not in taken]
 
 
-def _consecutive(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+def _group(item: Item, by_seconds: bool) -> tuple[float, float]:
+    """Say what items of one batch have in common; the longest are the first in order."""
+    return -item.num_frames, -item.duration if by_seconds else 0.0
+
+
+def _consecutive(items: Iterator[Item], size: int, by_seconds: bool) -> Iterator[list[Item]]:
     batch: list[Item] = []
     for item in items:
-        if batch and (len(batch) == size or batch[0].num_frames != item.num_frames):
+        if batch and (
+            len(batch) == size or _group(batch[0], by_seconds) != _group(item, by_seconds)
+        ):
             yield batch
             batch = []
         batch.append(item)

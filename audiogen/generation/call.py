@@ -24,6 +24,7 @@ class Call:
     num_frames: int  # in the end, the prompt's included
     window: int  # frames
     stride: int  # frames
+    plan: Sequence[Window] | None  # of the reference; None where it is the usual one
     seeds: Sequence[Pair] | None  # None where nothing is drawn
     settings: Settings
 
@@ -42,4 +43,4 @@ class Call:
         """Return the windows it is generated in."""
         given = self.prompt.shape[-1]
         sizes = {"num_frames": self.num_frames, "window": self.window, "stride": self.stride}
-        return list(plan_windows(**sizes, given=given))
+        return list(self.plan or plan_windows(**sizes, given=given))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from audiogen.generation.call import Call, Row
 from audiogen.generation.choosing import Scores, candidate_scores, check_choice, keep_best
 from audiogen.generation.memory import Need, memory_explained
 from audiogen.generation.progress import Report, Tally
+from audiogen.generation.reference import reference_plan
 from audiogen.generation.scorers import LIKELIHOOD, Scorer, clap_of
 from audiogen.generation.seeds import Pair, generators_of, item_seeds
 from audiogen.generation.settings import (
@@ -20,12 +21,13 @@ from audiogen.generation.settings import (
     check_options,
     chosen,
     count_frames,
+    follows_reference,
     guided_frames,
     window_frames,
     window_of,
 )
 from audiogen.generation.stages import Stages, as_tensor
-from audiogen.generation.windows import generate_windows, whole_prompt
+from audiogen.generation.windows import Window, generate_windows, whole_prompt
 from audiogen.lm.model import TokenLM
 from audiogen.text import Caption, TextEncoder
 
@@ -87,11 +89,9 @@ class Drawing(Stages):
         """Check everything a call says; what it leaves out is as the settings say."""
         check_options(options)
         settings = chosen(self.settings, options)
-        seconds = settings.duration if duration is None else duration
-        num_frames = count_frames(seconds, self.frame_rate)
-        call = self._call(
-            descriptions, num_frames, settings, prompt=prompt, padding=options.get("padding", "own")
-        )
+        if duration is not None:
+            settings = replace(settings, duration=duration, count="nearest")
+        call = self._call(descriptions, settings, options, prompt=prompt)
         if not settings.draws:
             return call
         return replace(call, seeds=item_seeds(len(call.states), options))
@@ -99,27 +99,29 @@ class Drawing(Stages):
     def _call(
         self,
         captions: Sequence[Caption],
-        num_frames: int,
         settings: Settings,
+        options: Options,
         *,
         prompt: Tensor | None = None,
         seeds: Sequence[Pair] | None = None,
-        padding: Literal["own", "batch"] = "own",
     ) -> Call:
-        """Bring captions and prompt to the language model."""
-        window, stride = self._window_frames(settings)
+        """Bring captions and prompt to the language model; ``settings`` say how long."""
+        padding = options.get("padding", "own")
         if settings.best_of > 1:
             check_choice(captions, settings.scorer)
             self._load(settings.scorer)
+        codes = None if prompt is None else as_tensor(prompt, name="prompt_codes")
+        given = codes.shape[-1] if codes is not None and codes.ndim else 0
+        num_frames = self._count_frames(settings.duration, settings, given=given)
+        window, stride = self._window_frames(settings)
         states, mask = self.condition(captions, padding=padding)
-        if prompt is None:
-            prompt = torch.empty(len(states), self.lm.num_codebooks, 0, dtype=torch.long)
-        prompt = as_tensor(prompt, name="prompt_codes")
+        if codes is None:
+            codes = torch.empty(len(states), self.lm.num_codebooks, 0, dtype=torch.long)
         return Call(
             captions=captions,
             states=states,
             mask=None if padding == "batch" else mask,
-            prompt=whole_prompt(self.lm, prompt, batch=len(states), num_frames=num_frames),
+            prompt=whole_prompt(self.lm, codes, batch=len(states), num_frames=num_frames),
             num_frames=num_frames,
             window=window_of(
                 num_frames,
@@ -128,6 +130,7 @@ class Drawing(Stages):
                 frame_rate=self.frame_rate,
             ),
             stride=stride,
+            plan=self._plan(num_frames, given, settings, options),
             seeds=seeds,
             settings=settings,
         )
@@ -145,6 +148,7 @@ class Drawing(Stages):
             num_frames=call.num_frames,
             window=call.window,
             stride=call.stride,
+            plan=call.plan,
             prompt=call.prompt[items],
             generators=None if seeds is None else generators_of(seeds, candidates),
             temperature=settings.temperature,
@@ -203,6 +207,34 @@ class Drawing(Stages):
             two_step=settings.two_step,
             weight=self.lm.head.weight.dtype,
             window=self._window_frames(settings)[0],
+        )
+
+    def _count_frames(self, duration: float, settings: Settings, *, given: int = 0) -> int:
+        """Return the frames of a sound, its prompt included."""
+        nearest = count_frames(duration, self.frame_rate)
+        if settings.count == "nearest":
+            return nearest
+        plan = self._reference_plan(duration, settings, given)
+        return plan[-1].end if plan else nearest
+
+    def _plan(
+        self, num_frames: int, given: int, settings: Settings, options: Options
+    ) -> list[Window] | None:
+        """Return the reference's windows if they are asked for and make ``num_frames``."""
+        if not follows_reference(options):
+            return None
+        plan = self._reference_plan(settings.duration, settings, given)
+        return plan if plan and plan[-1].end == num_frames else None
+
+    def _reference_plan(
+        self, duration: float, settings: Settings, given: int
+    ) -> list[Window] | None:
+        return reference_plan(
+            duration,
+            max_duration=self.max_duration,
+            stride=self._window_frames(settings)[1],
+            frame_rate=self.frame_rate,
+            given=given,
         )
 
     def _window_frames(self, settings: Settings) -> tuple[int, int]:

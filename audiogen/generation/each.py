@@ -1,18 +1,26 @@
 """Any number of sounds, each yielded once its batch is done."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Literal, Unpack
+from typing import Unpack
 
 import torch
 
 from audiogen.generation.batches import Fitting, Generated, Item, in_batches, read_items
+from audiogen.generation.choosing import check_choice
 from audiogen.generation.drawing import Drawing
 from audiogen.generation.progress import Tally
 from audiogen.generation.scorers import scorer_name
-from audiogen.generation.seeds import seed_pairs
-from audiogen.generation.settings import Options, Settings, check_options, chosen
+from audiogen.generation.seeds import given_per_item, seed_pairs
+from audiogen.generation.settings import (
+    Options,
+    Settings,
+    check_options,
+    chosen,
+    follows_reference,
+)
 from audiogen.lm.sampling import is_number
 from audiogen.text import Caption
 
@@ -50,40 +58,59 @@ class Batching(Drawing):
         """
         check_options(options)
         settings = chosen(self.settings, options)
+        if durations is not None:
+            settings = replace(settings, count="nearest")
         if not is_number(batch_size, whole=True) or batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
-        self._window_frames(settings)
+            raise ValueError(f"batch_size must be a number of at least 1, got {batch_size!r}")
+        if settings.best_of > 1:
+            self._load(settings.scorer)
+        rows, own = int(batch_size), options.get("padding", "own") == "own"
         tally = self._tally(0, options)
-        items = self._known(
-            read_items(
-                descriptions,
-                settings.duration if durations is None else durations,
-                seed_pairs(options) if settings.draws else None,
-                frame_rate=self.frame_rate,
-            ),
-            tally,
-            settings.best_of,
-        )
-        if isinstance(descriptions, Sequence):
-            items = iter(list(items))  # checked, and counted, now
-        padding = options.get("padding", "own")
-        make = partial(self._made, settings=settings, padding=padding, tally=tally)
+        items = self._items(descriptions, durations, settings, options, tally)
         fitting = Fitting(
-            int(batch_size),
+            rows,
             per_item=settings.best_of,
-            whole=padding == "batch",
+            whole=not own,
             need=lambda rows: self._need(settings, rows=rows),
             release=self._release,
         )
-        size = max(1, int(batch_size) // settings.best_of)
-        batches = in_batches(items, size=size, keep_order=padding == "batch")
+        batches = in_batches(
+            items,
+            size=max(1, rows // settings.best_of),
+            keep_order=not own,
+            by_seconds=follows_reference(options),
+        )
+        make = partial(self._made, settings=settings, options=options, tally=tally)
         return chain.from_iterable(fitting.run(batch, make) for batch in batches)
 
-    def _known(self, items: Iterable[Item], tally: Tally, best_of: int) -> Iterator[Item]:
-        """Pass items on, their frames added to those to do."""
-        for item in items:
-            tally.total += item.num_frames * best_of
-            yield item
+    def _items(
+        self,
+        captions: Iterable[Caption],
+        durations: float | Iterable[float] | None,
+        settings: Settings,
+        options: Options,
+        tally: Tally,
+    ) -> Iterator[Item]:
+        """Read items, their frames being added to those to do; those of a sequence all now."""
+        self._window_frames(settings)
+        items = read_items(
+            captions,
+            settings.duration if durations is None else durations,
+            seed_pairs(options) if settings.draws else None,
+            per_item=given_per_item(options),
+            count=lambda duration: self._count_frames(duration, settings),
+        )
+
+        def known() -> Iterator[Item]:
+            for item in items:
+                tally.total += item.num_frames * settings.best_of
+                yield item
+
+        if not isinstance(captions, Sequence | Mapping):
+            return known()
+        if isinstance(captions, str | Mapping) or settings.best_of > 1:
+            check_choice(captions, settings.scorer)  # type: ignore[arg-type]
+        return iter(list(known()))
 
     def _made(
         self,
@@ -91,7 +118,7 @@ class Batching(Drawing):
         rows: int,
         *,
         settings: Settings,
-        padding: Literal["own", "batch"],
+        options: Options,
         tally: Tally,
     ) -> list[Generated]:
         """Make one batch, ``rows`` at once."""
@@ -100,10 +127,9 @@ class Batching(Drawing):
             seeds = [item.seed for item in items if item.seed is not None]
             call = self._call(
                 [item.caption for item in items],
-                items[0].num_frames,
-                settings,
+                replace(settings, duration=items[0].duration),
+                options,
                 seeds=seeds or None,
-                padding=padding,
             )
             parts = [call.rows[at : at + rows] for at in range(0, len(call.rows), rows)]
             drawn = [self._draw(call, part, tally, weight=len(part)) for part in parts]

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
+from itertools import count, islice
 from typing import Any, cast
 
 import torch
@@ -47,15 +47,18 @@ def item_seeds(num_items: int, options: Mapping[str, Any]) -> list[Pair]:
         ValueError: as `seed_pairs`, and if ``seeds`` are not one per item.
     """
     pairs = seed_pairs(options)
-    seeds = options.get("seeds")
-    if seeds is None and isinstance(options.get("seed"), list | tuple):
-        seeds = options["seed"]
-    if seeds is None:
-        return [next(pairs) for _ in range(num_items)]
+    if not given_per_item(options):
+        return list(islice(pairs, num_items))
     found = list(pairs)
     if len(found) != num_items:
+        seeds = options.get("seeds") if options.get("seed") is None else options["seed"]
         raise ValueError(f"expected one of seeds per description: {num_items}, got {seeds!r}")
     return found
+
+
+def given_per_item(options: Mapping[str, Any]) -> bool:
+    """Whether each item has a seed of its own, of which there may be too few or too many."""
+    return options.get("seeds") is not None or isinstance(options.get("seed"), list | tuple)
 
 
 def generators_of(

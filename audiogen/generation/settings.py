@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
     best_of: int  # sounds made for each that is kept
     scorer: str | Scorer  # which one is kept; see `audiogen.generation.scorers`
     padding: Literal["own", "batch"]  # which text positions are attended to; see `condition`
+    windows: Literal["exact", "reference"]  # see `audiogen.generation.reference`;
+    # left out, "reference" with padding="batch" and "exact" without
     progress: Callable[[int, int], None] | bool | None  # gets frames done and to do; True: a bar
 
 
@@ -35,6 +37,7 @@ class Settings:
     """What holds for calls that do not say otherwise."""
 
     duration: float = 10.0  # seconds
+    count: Literal["nearest", "reference"] = "nearest"  # how it becomes whole frames
     greedy: bool = False
     temperature: float = 1.0
     top_k: int = 250  # 0, or as many as there are codes, keeps them all
@@ -113,8 +116,9 @@ def check_options(options: Options) -> None:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
             raise TypeError(f"unknown option {name!r}{hint}")
-    if options.get("padding", "own") not in ("own", "batch"):
-        raise ValueError(f'padding is "own" or "batch", got {options["padding"]!r}')
+    for name, kinds in (("padding", ("own", "batch")), ("windows", ("exact", "reference"))):
+        if options.get(name, kinds[0]) not in kinds:
+            raise ValueError(f'{name} is "{kinds[0]}" or "{kinds[1]}", got {options[name]!r}')  # type: ignore[literal-required]
     progress = options.get("progress")
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise ValueError(
@@ -187,6 +191,12 @@ def window_of(num_frames: int, *, window: int, max_duration: float, frame_rate: 
     """
     fits = num_frames <= max_duration * frame_rate + 1e-6
     return max(window, num_frames) if fits else window
+
+
+def follows_reference(options: Options) -> bool:
+    """Whether long sounds are cut into the reference's windows; asked for, or by its padding."""
+    usual = "reference" if options.get("padding") == "batch" else "exact"
+    return options.get("windows", usual) == "reference"
 
 
 def chosen(settings: Settings, options: Options) -> Settings:

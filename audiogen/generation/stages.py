@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiogen.audio import resample
+from audiogen.certificate import certified
 from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.codec.streaming import can_stream, decode_long
@@ -16,7 +17,7 @@ from audiogen.generation.settings import check_options
 from audiogen.lm.fast import FastLM
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.card import describe_part
-from audiogen.model_folder.hub import upload
+from audiogen.model_folder.hub import check_login, upload
 from audiogen.resampling import convert_audio
 from audiogen.text import Caption, TextEncoder
 
@@ -148,9 +149,20 @@ class Stages:
         return waveform
 
     def save_pretrained(
-        self, folder: str | Path, *, card: Mapping[str, object] | None = None
+        self,
+        folder: str | Path,
+        *,
+        card: Mapping[str, object] | None = None,
+        certificate: bool = True,
     ) -> Path:
-        """Write a model folder, whole or not at all; ``card`` replaces entries of its card."""
+        """Write a model folder, whole or not at all; ``card`` replaces entries of its card.
+
+        It is read again and has to give the same codes, which ``certificate.json`` beside the
+        weights then says; without ``certificate`` it is not compared.
+
+        Raises:
+            CertificateError: if it gives other codes; nothing is written.
+        """
         return save_model(
             folder,
             text=self.text,
@@ -158,12 +170,21 @@ class Stages:
             codec=self.codec,
             max_duration=self.max_duration,
             card={**self.card, **(card or {})},
+            check=certified(self) if certificate else None,
         )
 
-    def push_to_hub(self, name: str, *, private: bool = True) -> str:
-        """Upload to the hub as ``name``, "org/model"; return its address. Needs a login."""
+    def push_to_hub(
+        self, name: str, *, private: bool = True, card: Mapping[str, object] | None = None
+    ) -> str:
+        """Upload a checked model folder to the hub as ``name``, "org/model"; return its address.
+
+        Raises:
+            ValueError: if ``name`` is no hub id.
+            HubError: if nobody is logged in, or the hub cannot be reached or refuses.
+        """
+        check_login(name)
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, card=card)
             return upload(Path(folder), name, private=private, message="Upload from audiogen")
 
 

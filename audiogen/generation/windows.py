@@ -1,6 +1,6 @@
 """Sounds longer than a language model was trained on: windows that overlap in codes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,20 +21,19 @@ class Window(NamedTuple):
 def plan_windows(*, num_frames: int, window: int, stride: int, given: int = 0) -> Iterator[Window]:
     """Lay out windows until there are ``num_frames``, the ``given`` ones of a prompt included.
 
-    The first holds up to ``window`` frames. Each later one begins with the last
-    ``window - stride`` frames so far and adds up to ``stride`` more; so does the first, where the
-    prompt fills a window.
+    The first holds up to ``window`` frames. Each later one begins ``stride`` frames behind the one
+    before and so has the last ``window - stride`` frames as its prompt; so has the first, where
+    the prompt fills a window.
 
     >>> list(plan_windows(num_frames=24, window=20, stride=3))  # doctest: +NORMALIZE_WHITESPACE
     [Window(start=0, done=0, end=20), Window(start=3, done=20, end=23),
      Window(start=6, done=23, end=24)]
     """
-    done = given
+    start, done = (0 if given < window else given - (window - stride)), given
     while done < num_frames:
-        start = 0 if done < window else done - (window - stride)
         end = min(start + window, num_frames)
         yield Window(start, done, end)
-        done = end
+        start, done = start + stride, end
 
 
 def whole_prompt(lm: TokenLM, prompt: Tensor, *, batch: int, num_frames: int) -> Tensor:
@@ -67,6 +66,7 @@ def generate_windows(
     guidance_scale: float,
     guidance_frames: tuple[int, int] | None = None,
     two_step: bool = False,
+    plan: Iterable[Window] | None = None,
 ) -> Iterator[Tensor]:
     """Yield new frames, int64 [B, K] each, until there are ``num_frames``, the prompt included.
 
@@ -88,13 +88,15 @@ def generate_windows(
         guidance_scale: 1 is no guidance.
         guidance_frames: frames [first, last) of the whole sound that are guided; None for all.
         two_step: the passes with and without caption one after the other.
+        plan: other windows than those of `plan_windows`.
 
     Raises:
         ValueError: if the prompt leaves nothing to generate, or is not of codes all through.
     """
     codes = whole_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
     given = codes.shape[-1]
-    plan = plan_windows(num_frames=num_frames, window=window, stride=stride, given=given)
+    if plan is None:
+        plan = plan_windows(num_frames=num_frames, window=window, stride=stride, given=given)
     for start, done, end in plan:
         frames = []
         further: dict[str, Any] = {"two_step": True} if two_step else {}
