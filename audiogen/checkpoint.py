@@ -22,11 +22,13 @@ from audiogen.lm.fast import Fast as LMFast
 from audiogen.lm.fast import accelerated as accelerated_lm
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.card import describe_part
-from audiogen.model_folder.hub import LM_FILE, resolve, resolve_codec
-from audiogen.model_folder.layout import CheckpointError, read_config, write_folder
+from audiogen.model_folder.certificate import check_certificate
+from audiogen.model_folder.hub import CODEC_FILE, LM_FILE, resolve, resolve_codec
+from audiogen.model_folder.layout import Check, CheckpointError, read_config, write_folder
 from audiogen.model_folder.ours import is_ours, kept_dtype, load_our_codec, load_our_model
 from audiogen.model_folder.parts import Model, text_beside
 from audiogen.model_folder.replace import restore_folder
+from audiogen.released.export import Parts
 from audiogen.released.facts import hashed_config
 from audiogen.released.lm_load import read_lm_file
 from audiogen.released.load import load_released_codec, released_file
@@ -42,6 +44,7 @@ __all__ = [
     "is_ours",
     "load_codec",
     "load_model",
+    "load_parts",
     "read_model_config",
     "save_codec",
     "save_model",
@@ -49,7 +52,11 @@ __all__ = [
 
 
 def save_codec(
-    codec: Codec, folder: str | Path, *, card: Mapping[str, object] | None = None
+    codec: Codec,
+    folder: str | Path,
+    *,
+    card: Mapping[str, object] | None = None,
+    check: Check | None = None,
 ) -> Path:
     """Write ``codec`` alone as a model folder, whole or not at all; see `save_model`."""
     config = {
@@ -58,7 +65,7 @@ def save_codec(
         "codec_hash": codec.fingerprint(),
     }
     modules = {"codec.safetensors": codec}
-    return write_folder(Path(folder), config, modules, card=card, facts=_facts(codec))
+    return write_folder(Path(folder), config, modules, card=card, facts=_facts(codec), check=check)
 
 
 def save_model(
@@ -70,6 +77,7 @@ def save_model(
     max_duration: float = 10.0,
     card: Mapping[str, object] | None = None,
     half: bool = False,
+    check: Check | None = None,
 ) -> Path:
     """Write a whole model; a process killed half way leaves the old folder, never a mix.
 
@@ -83,6 +91,8 @@ def save_model(
         card: what the model card says; see `audiogen.model_folder.card.check_card`.
         half: store the weights as float16, which each must have the value of already; they are
             read as float32 again.
+        check: called with the folder before it takes its place; see
+            `audiogen.model_folder.layout.write_folder`.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model, or ``half`` would change a
@@ -103,7 +113,14 @@ def save_model(
     facts = _facts(codec) | {"longest window": f"{max_duration:g} s", "text encoder": encoder}
     beside = text_beside(text)
     return write_folder(
-        Path(folder), config, modules, card=card, facts=facts, folders=beside, half=half
+        Path(folder),
+        config,
+        modules,
+        card=card,
+        facts=facts,
+        folders=beside,
+        half=half,
+        check=check,
     )
 
 
@@ -131,7 +148,9 @@ def load_codec(
             the folder was saved with; see also `audiogen.released.load_released_codec`.
     """
     device = usable_device(device)
-    codec = _load_exact(find_codec(source, revision=revision))
+    path = find_codec(source, revision=revision)
+    codec = _load_exact(path)
+    check_certificate(path, names=("codec.safetensors", CODEC_FILE, path.name), whole=False)
     return accelerated(codec.to(device).eval(), fast)
 
 
@@ -186,6 +205,7 @@ def load_model(
         raise ValueError(f"{folder} has its own codec: leave codec out")
     else:
         model = load_our_model(folder, device, dtype, text_encoder)
+    check_certificate(folder, whole=False)  # last: others say more exactly what is wrong
     if isinstance(model.text, nn.Module):
         model.text.to(device).eval()
     return replace(
@@ -193,6 +213,23 @@ def load_model(
         codec=accelerated(model.codec.to(device), codec_fast),
         lm=accelerated_lm(model.lm, lm_fast, release=True),
     )
+
+
+def load_parts(folder: Path, *, like: Parts) -> Model:
+    """Read an export of ``like`` again, where it is and as precise, to compare them.
+
+    Its text encoder is used again, unless the folder has its own.
+    """
+    device, dtype = like.lm.head.weight.device, like.lm.head.weight.dtype
+    own = like.text.trainable or any(entry.is_dir() for entry in folder.iterdir())
+    text = None if own else like.text
+    if is_ours(folder):
+        model = load_our_model(folder, device, dtype, None, text=text)
+    else:
+        model = load_whole(read_lm_file(folder), dtype=dtype, device=device, text=text)
+    if isinstance(model.text, nn.Module):
+        model.text.to(device).eval()
+    return replace(model, codec=model.codec.to(device))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

@@ -1,27 +1,24 @@
-"""Export a checkpoint as a model folder: python scripts/export.py run=RUN_FOLDER out=FOLDER.
+"""Export a model: python scripts/export.py run=RUN_FOLDER out=FOLDER, or model=FOLDER out=FOLDER.
 
 With format=released a codec becomes the file, and a language model with its codec the folder, that
-AudioCraft publishes and reads.
+AudioCraft publishes and reads; with format=transformers (or --to transformers) a model becomes a
+folder that MusicgenForConditionalGeneration of transformers loads.
 """
+
+import sys
 
 from omegaconf import DictConfig
 
-from audiogen.training.launch import launch
+from audiogen.training.launch import launch, spelled_out
 
 
 def main(cfg: DictConfig) -> None:
-    """Rebuild the model of a run, load its weights, averaged if there are such, and write it."""
-    from audiogen.training.export import export_run
+    """Read the model of a run or of a folder, write it, and compare what both give."""
+    from audiogen.training.export_config import export
 
-    export_run(
-        cfg.run,
-        cfg.out,
-        checkpoint=cfg.checkpoint,
-        codec_folder=cfg.codec_folder,
-        layout=cfg.format,
-        dtype=cfg.dtype,
-    )
+    export(cfg)
 
 
 if __name__ == "__main__":
+    sys.argv = spelled_out(sys.argv, {"--to": "format"})
     launch(main, config_name="export")

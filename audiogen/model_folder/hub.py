@@ -216,6 +216,24 @@ def _offline(name: str) -> str:
     )
 
 
+def check_login(name: str) -> None:
+    """Refuse to upload without a login, before the minutes that it takes to write a model.
+
+    Raises:
+        ValueError: if ``name`` is not of the form org/name.
+        HubError: if there is no token.
+    """
+    if not HUB_ID.fullmatch(name):
+        raise ValueError(f"expected a hub id of the form org/name, got {name!r}")
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise HubError(
+            f"nobody is logged in to the hub, so {name} cannot be written: log in with `hf auth "
+            "login`, or set HF_TOKEN"
+        )
+
+
 def upload(folder: Path, name: str, *, private: bool, message: str) -> str:
     """Create the hub repository ``name`` if need be, upload ``folder``, return its address.
 
@@ -223,8 +241,7 @@ def upload(folder: Path, name: str, *, private: bool, message: str) -> str:
         FileNotFoundError: if the hub cannot be reached or refuses.
         ValueError: if ``name`` is not of the form org/name.
     """
-    if not HUB_ID.fullmatch(name):
-        raise ValueError(f"expected a hub id of the form org/name, got {name!r}")
+    check_login(name)
     from huggingface_hub import HfApi
 
     with _hub_errors(name):

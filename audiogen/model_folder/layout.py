@@ -7,7 +7,7 @@ size and sha256 of each tensor file. Files are safetensors: nothing in a folder 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,14 @@ KINDS = {"codec_hash": str, "max_duration": int | float}  # the other keys hold 
 OWN_FILES = (
     "config.json",
     "README.md",
+    "certificate.json",
     "codec.safetensors",
     "lm.safetensors",
     "text.safetensors",
 )
+
+
+Check = Callable[[Path], Mapping[str, object]]  # an export -> facts; see `write_folder`
 
 
 class CheckpointError(ValueError):
@@ -172,6 +176,7 @@ def write_folder(
     facts: Mapping[str, object],
     folders: Mapping[str, Path] | None = None,
     half: bool = False,
+    check: Check | None = None,
 ) -> Path:
     """Write a model folder, whole or not at all; other files of an older one are kept.
 
@@ -183,6 +188,8 @@ def write_folder(
         facts: see `audiogen.model_folder.card.render_card`.
         folders: relative name -> a text encoder's folder, which is copied there.
         half: store float32 weights as float16, which all of them must have the values of.
+        check: called with the folder once it can be read, before it takes its place; it returns
+            further facts, and if it raises, nothing is written.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model, or ``half`` would change a
@@ -211,7 +218,8 @@ def write_folder(
         filled = {**header, **stored_as, **config, "card": card, "files": files}
         text = json.dumps(filled, indent=2, ensure_ascii=False)
         (staging / "config.json").write_text(text + "\n", encoding="utf-8")
-        readme = render_card(card, facts, kind=config["format"])
+        checked = {} if check is None else check(staging)
+        readme = render_card(card, {**facts, **checked}, kind=config["format"])
         (staging / "README.md").write_text(readme, encoding="utf-8")
     return folder
 

@@ -49,10 +49,12 @@ def load_our_model(
     device: torch.device,
     dtype: torch.dtype | None,
     text_encoder: str | Path | None,
+    *,
+    text: TextEncoder | None = None,
 ) -> Model:
     """Read a whole model of ours, its codec and text encoder on the CPU.
 
-    See `audiogen.checkpoint.load_model`.
+    See `audiogen.checkpoint.load_model`; ``text`` is used instead of what the folder names.
     """
     config = read_config(folder)
     if config["format"] != "audiogen-model":
@@ -65,7 +67,7 @@ def load_our_model(
     lm = build_on_meta(TokenLM, config["lm"], folder, said_in="config.json")
     load_strict(lm, state, source=folder / "lm.safetensors")
     return Model(
-        text=_load_text(folder, config, text_encoder),
+        text=_load_text(folder, config, text_encoder) if text is None else text,
         lm=lm.to(device=device, dtype=dtype or kept_dtype(state, device)).eval(),
         codec=codec,
         max_duration=float(config["max_duration"]),

@@ -12,8 +12,9 @@ from torch import Tensor
 from audiogen.codec.model import Codec
 from audiogen.files import given_path, replacing
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.certificate import CERTIFICATE, certificate_of
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE, PUBLISHED_FILES
-from audiogen.model_folder.layout import CheckpointError
+from audiogen.model_folder.layout import Check, CheckpointError
 from audiogen.model_folder.parts import text_beside
 from audiogen.model_folder.replace import replace_folder
 from audiogen.released.codec_config import write_codec_config
@@ -52,6 +53,7 @@ def export_released(
     *,
     dtype: torch.dtype | None = None,
     card: Mapping[str, object] | None = None,
+    check: Check | None = None,
 ) -> Path:
     """Write a codec or a whole model as others publish and read theirs, whole or not at all.
 
@@ -66,6 +68,7 @@ def export_released(
         dtype: of the language model, or of a codec written alone. None keeps the language model's;
             float16 is what is published. Readers widen it. Codecs are float32 unless told.
         card: what is known of a whole model: licence, training data; None is its own card.
+        check: called with what is written before it takes its place; if it raises, nothing is.
 
     Returns:
         The file of a codec, the folder of a model.
@@ -76,10 +79,15 @@ def export_released(
     """
     path = given_path(path)
     if not isinstance(model, Codec):
-        return _export_model(model, path, dtype, card_of_parts(model, card))
+        return _export_model(model, path, dtype, card_of_parts(model, card), check)
     file = path if path.suffix == ".bin" and not path.is_dir() else path / CODEC_FILE
     with replacing(file) as temporary:
         _save(codec_package(model, dtype or torch.float32), temporary)
+        if check is not None:
+            check(temporary)
+        certificate_of(file).unlink(missing_ok=True)  # of what lies there no more
+    if check is not None:
+        certificate_of(temporary).replace(certificate_of(file))
     return file
 
 
@@ -91,7 +99,11 @@ def codec_package(codec: Codec, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def _export_model(
-    model: Parts, folder: Path, dtype: torch.dtype | None, card: Mapping[str, object]
+    model: Parts,
+    folder: Path,
+    dtype: torch.dtype | None,
+    card: Mapping[str, object],
+    check: Check | None,
 ) -> Path:
     name = check_text(model.text, model.lm)
     _check_target(folder)
@@ -104,12 +116,14 @@ def _export_model(
     package = _package(tensors, config, dtype or model.lm.head.weight.dtype)
     own_place = Path(name).expanduser()
     beside = text_beside(model.text) or ({own_place.name: own_place} if own_place.is_dir() else {})
-    owned = (*PUBLISHED_FILES, *(Path(target).parts[0] for target in beside))
+    owned = (*PUBLISHED_FILES, CERTIFICATE, *(Path(target).parts[0] for target in beside))
     with replace_folder(folder, owned=owned) as staging:
         for target, source in beside.items():
             copy_encoder(source, staging / target)
         _save(package, staging / LM_FILE)
         _save(codec_package(model.codec, torch.float32), staging / CODEC_FILE)
+        if check is not None:
+            check(staging)
     return folder
 
 

@@ -52,8 +52,8 @@ def lm_places(lm: TokenLM) -> dict[str, Place]:
 def _block_places(dim: int, theirs: str, ours: str) -> dict[str, Place]:
     places = {}
     for their_attention, our_attention in ATTENTIONS.items():
-        for part, letter in enumerate("qkv"):
-            place = Place(name=f"{ours}{our_attention}.in_proj.weight", rows=_rows(part, dim))
+        for index, letter in enumerate("qkv"):
+            place = Place(name=f"{ours}{our_attention}.in_proj.weight", rows=_rows(index, dim))
             places[f"{theirs}{their_attention}.{letter}_proj.weight"] = place
         out = Place(name=f"{ours}{our_attention}.out_proj.weight", rows=WHOLE)
         places[f"{theirs}{their_attention}.out_proj.weight"] = out

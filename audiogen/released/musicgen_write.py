@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audiogen.files import given_path
 from audiogen.model_folder.card import check_card, render_card
-from audiogen.model_folder.layout import CheckpointError, write_tensors
+from audiogen.model_folder.layout import Check, CheckpointError, write_tensors
 from audiogen.model_folder.replace import replace_folder
 from audiogen.released.export import Parts, card_of_parts
 from audiogen.released.musicgen_config import (
@@ -41,7 +41,7 @@ def export_transformers(
     *,
     dtype: torch.dtype | None = None,
     card: Mapping[str, object] | None = None,
-    check: Callable[[Path], Mapping[str, object]] | None = None,
+    check: Check | None = None,
 ) -> Path:
     """Write a folder that `MusicgenForConditionalGeneration` and `AutoProcessor` load.
 

@@ -75,13 +75,15 @@ def load_whole(
     codec: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    text: TextEncoder | None = None,
 ) -> Model:
     """Build the model of a file of a language model; arguments and errors as of `load_released`.
 
-    ``dtype`` and ``device`` are the language model's; the rest is float32 on the CPU.
+    ``dtype`` and ``device`` are the language model's; the rest is float32 on the CPU. ``text`` is
+    used instead of the encoder that the file names.
     """
     found = load_fitting_codec(file, codec)  # the quick one first: it may be the wrong one
-    text = load_text(file, text_encoder)
+    text = load_text(file, text_encoder) if text is None else text
     lm = build_lm(file, dtype=dtype, device=device)
     return Model(
         text=text,

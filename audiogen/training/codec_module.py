@@ -12,6 +12,7 @@ from audiogen.checkpoint import save_codec
 from audiogen.codec.balancer import Balancer
 from audiogen.codec.losses import level_pair
 from audiogen.codec.model import Codec, CodecOutput
+from audiogen.model_folder.layout import Check
 from audiogen.training.accumulation import balance, split_batch
 from audiogen.training.adversarial import Adversarial
 from audiogen.training.codec_health import CodebookWatch, Score, scores
@@ -207,10 +208,12 @@ class CodecModule(RecordingModule):
             for name in [name for name in state if name.startswith("balancer.")]:
                 state[name] = torch.zeros_like(state[name])
 
-    def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
+    def export(
+        self, folder: Path, *, card: Mapping[str, object], check: Check | None = None
+    ) -> None:
         """Write the codec as a model folder."""
         self.codec.quantizer.bypass = False
-        save_codec(self.codec.cpu().eval(), folder, card=card)
+        save_codec(self.codec.cpu().eval(), folder, card=card, check=check)
 
     def _set_quantizer(self, targets: Sequence[Tensor]) -> None:
         """Pass latents through during the warm-up; then start the codebooks from the global batch.

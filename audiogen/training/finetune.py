@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.layout import Check
 from audiogen.training.lm_module import LMModule
 from audiogen.training.lora import Lora, adapters, add_adapters, has_adapters, merged, save_adapters
 from audiogen.training.pretrained import Pretrained
@@ -120,11 +121,17 @@ class FineTuneModule(LMModule):
                 f"{self.base[:12]}: give the one it began with, or start a new run"
             )
 
-    def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
+    def export(
+        self, folder: Path, *, card: Mapping[str, object], check: Check | None = None
+    ) -> None:
         """Write an ordinary model folder, and the adapters in peft's own format beside it."""
-        super().export(folder, card=_card_of(card, self.base_card, self.base))
+        super().export(folder, card=self.card_of(card), check=check)
         if has_adapters(self.lm):
             save_adapters(self.lm, folder / ADAPTER_FOLDER)
+
+    def card_of(self, card: Mapping[str, object]) -> dict[str, object]:
+        """Add what is known of the base, whose licence goes on to bind what is made of it."""
+        return _card_of(card, self.base_card, self.base)
 
     def _adapter_names(self) -> set[str]:
         return {f"parts.{name}" for name, _ in adapters(self.parts)}

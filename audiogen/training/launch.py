@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,22 @@ def command_line(options: Mapping[str, Any]) -> list[str]:
         elif value is not None:
             words.append(f"--{name}={value}")
     return words
+
+
+def spelled_out(words: Sequence[str], options: Mapping[str, str]) -> list[str]:
+    """Write options as assignments, for those who expect them: ``--to x`` and ``--to=x``.
+
+    >>> spelled_out(["export.py", "--to", "transformers", "run=r"], {"--to": "format"})
+    ['export.py', 'format=transformers', 'run=r']
+    """
+    result, rest = [], list(words)
+    while rest:
+        word, equals, value = rest.pop(0).partition("=")
+        if word in options and (equals or rest):
+            result.append(f"{options[word]}={value if equals else rest.pop(0)}")
+        else:
+            result.append(word + equals + value)
+    return result
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import nn
 from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
+from audiogen.model_folder.layout import Check
 from audiogen.text import TextEncoder
 from audiogen.text.pretrained import PretrainedEncoder
 from audiogen.training.lm_batches import FrozenCodec
@@ -131,12 +132,22 @@ class LMParts(RecordingModule):
         """Load the codec of ``codec_folder``."""
         return self.codec.load()
 
-    def export(self, folder: Path, *, card: Mapping[str, object]) -> None:
+    def export(
+        self, folder: Path, *, card: Mapping[str, object], check: Check | None = None
+    ) -> None:
         """Write the whole model, codec included, as a model folder."""
         codec = self.load_codec()
         seconds = self.header["segment_frames"] / self.header["frame_rate"]
         lm = self.plain_lm.cpu().eval()
-        save_model(folder, text=self.text, lm=lm, codec=codec, max_duration=seconds, card=card)
+        save_model(
+            folder,
+            text=self.text,
+            lm=lm,
+            codec=codec,
+            max_duration=seconds,
+            card=card,
+            check=check,
+        )
 
     def _learning(self) -> list[nn.Parameter]:
         return [p for p in self.parts.parameters() if p.requires_grad]

@@ -264,6 +264,7 @@ def test_push_to_hub_uploads_the_folder(monkeypatch, model):
             return type("Commit", (), {"repo_url": f"hub/{repo_id}"})()
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_token")
     assert model.push_to_hub("me/model") == "hub/me/model"
     assert seen["repo"] == ("me/model", {"private": True, "exist_ok": True})
     assert seen["codec"] == model.codec.fingerprint()
@@ -271,6 +272,17 @@ def test_push_to_hub_uploads_the_folder(monkeypatch, model):
         model.push_to_hub("model")
 
 
-def test_push_to_hub_offline(model):
+def test_push_to_hub_without_a_login(monkeypatch, model):
+    """Refused before the model is written, in one line."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    monkeypatch.setattr(model, "save_pretrained", None)
+    with pytest.raises(hub.HubError, match="nobody is logged in .* me/model .* `hf auth login`"):
+        model.push_to_hub("me/model")
+
+
+def test_push_to_hub_offline(monkeypatch, model):
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
     with pytest.raises(FileNotFoundError, match="hub cannot be reached"):
         model.push_to_hub("me/model")

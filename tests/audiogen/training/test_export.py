@@ -12,7 +12,7 @@ from audiogen.lm.model import TokenLM
 from audiogen.released import load_released
 from audiogen.text.hashed import HashedEncoder
 from audiogen.text.t5 import T5Encoder
-from audiogen.training.export import export_released_module, export_run
+from audiogen.training.export import export_module, export_run
 from audiogen.training.launch import RunError
 
 T5 = Path(__file__).parents[2] / "golden" / "t5_tiny"
@@ -24,12 +24,12 @@ def tiny() -> Codec:
 
 def test_the_published_file_holds_the_average(tmp_path):
     codec = tiny()
-    module = SimpleNamespace(codec=codec, averaged=codec)
-    export_released_module(module, tmp_path / "last.bin", average=None)
+    module = SimpleNamespace(codec=codec, averaged=codec, updates=7)
+    export_module(module, tmp_path / "last.bin", average=None, layout="released")
     assert load_released(tmp_path / "last.bin").fingerprint() == codec.fingerprint()
 
-    average = SimpleNamespace(applied=halved)
-    export_released_module(module, tmp_path / "half.bin", average=average)
+    average = SimpleNamespace(applied=halved, decay=0.9)
+    export_module(module, tmp_path / "half.bin", average=average, layout="released")
     found = load_released(tmp_path / "half.bin").encoder.layers[0].conv.bias
     torch.testing.assert_close(found, codec.encoder.layers[0].conv.bias / 2)
 
@@ -59,7 +59,9 @@ def language_model(text, **changes):
 def test_a_trained_language_model_becomes_a_published_folder(tmp_path):
     module = language_model(T5Encoder(name=str(T5), lazy=True))
     card = {"licence": "CC0-1.0", "run": "lm-1"}
-    export_released_module(module, tmp_path / "a", average=None, card=card, dtype="float16")
+    export_module(
+        module, tmp_path / "a", average=None, card=card, dtype="float16", layout="released"
+    )
     parts = load_released(tmp_path / "a")
     assert parts.lm.config == module.lm.config
     assert torch.equal(parts.lm.head.weight, module.lm.head.weight.half().float())
@@ -69,7 +71,7 @@ def test_a_trained_language_model_becomes_a_published_folder(tmp_path):
     assert parts.config["card"].items() >= said.items()
 
     average = SimpleNamespace(applied=zeroed, decay=0.9)
-    export_released_module(module, tmp_path / "b", average=average)
+    export_module(module, tmp_path / "b", average=average, layout="released")
     averaged = load_released(tmp_path / "b")
     assert not averaged.lm.head.weight.any()
     assert averaged.config["card"]["weights"] == "moving average, decay 0.9"
@@ -88,18 +90,22 @@ def zeroed(lm):
 def test_captions_that_the_layout_has_no_words_for(tmp_path):
     module = language_model(HashedEncoder(dim=6))
     with pytest.raises(ValueError, match=r"knows frozen T5 encoders only, .* by 'hashed'"):
-        export_released_module(module, tmp_path / "x", average=None)
+        export_module(module, tmp_path / "x", average=None, layout="released")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_neither(tmp_path):
     with pytest.raises(RunError, match="a SimpleNamespace trained neither a codec nor a language"):
-        export_released_module(SimpleNamespace(lm=1), tmp_path / "x", average=None)
+        export_module(SimpleNamespace(lm=1), tmp_path / "x", average=None, layout="released")
     with pytest.raises(RunError, match="dtype must be one of float32, float16, bfloat16, or null"):
-        export_released_module(SimpleNamespace(), tmp_path / "x", average=None, dtype="int8")
+        export_module(
+            SimpleNamespace(), tmp_path / "x", average=None, dtype="int8", layout="released"
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_layout(tmp_path):
-    with pytest.raises(RunError, match="format must be one of folder, released; got 'zip'"):
+    with pytest.raises(
+        RunError, match="format must be one of folder, released, transformers; got 'zip'"
+    ):
         export_run(tmp_path, tmp_path / "out", layout="zip")
