@@ -4,7 +4,6 @@
 """
 
 import errno
-import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,9 +15,8 @@ from torch import Tensor
 
 from audiogen.files import replacing
 from audiogen.level import to_int16
-from audiogen.sndfile import AudioError, name_of, open_audio, reason_of
+from audiogen.sndfile import AudioError, open_audio, reason_of
 
-HEADER = 2**16  # bytes; a disk with less has no room for the head of a file
 BLOCK = 4096  # frames per call to libsndfile: one call of a minute of ogg crashes its encoder
 FORMATS = {
     ".wav": ("WAV", "PCM_16"),
@@ -61,18 +59,13 @@ def audio_writer(
     container, usual = FORMATS[path.suffix.lower()]
     with replacing(path) as temporary:
         temporary.touch()  # says what libsndfile would not: that the folder takes no files
-        with _disk_errors(path):
+        with _Sink(temporary) as sink, _disk_errors(path, sink):
             try:
                 file = soundfile.SoundFile(
-                    name_of(temporary),
-                    "w",
-                    sample_rate,
-                    channels,
-                    subtype or usual,
-                    format=container,
+                    sink, "w", sample_rate, channels, subtype or usual, format=container
                 )
             except (soundfile.LibsndfileError, ValueError, TypeError) as error:
-                if shutil.disk_usage(path.parent).free < HEADER:
+                if sink.error is not None:
                     raise
                 raise AudioError(
                     f"{path}: cannot be written as {subtype or usual} at {sample_rate} Hz with "
@@ -80,16 +73,15 @@ def audio_writer(
                 ) from error
             _set_tags(file, tags or {})
 
-        def write(waveform: Tensor) -> None:
-            samples = _storable(waveform, path, subtype=file.subtype, clamp=clamp)
-            with _disk_errors(path):
+            def write(waveform: Tensor) -> None:
+                samples = _storable(waveform, path, subtype=file.subtype, clamp=clamp)
                 for begin in range(0, len(samples), BLOCK):
-                    file.write(samples[begin : begin + BLOCK])
+                    with _disk_errors(path, sink):
+                        file.write(samples[begin : begin + BLOCK])
 
-        try:
-            yield write
-        finally:
-            with _disk_errors(path):
+            try:
+                yield write
+            finally:
                 file.close()
 
 
@@ -125,14 +117,65 @@ def _set_tags(file: soundfile.SoundFile, tags: Mapping[str, str]) -> None:
                 setattr(file, name, shortened(value))
 
 
+class _Sink:
+    """A file for libsndfile that remembers what went wrong, as its encoders do not look."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self.error: OSError | None = None
+
+    def __enter__(self) -> "_Sink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+    def write(self, data: bytes) -> int:
+        """Take bytes, or remember why not; libsndfile hears of no difference."""
+        with self._remembering():
+            self._file.write(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place; what waited is written first."""
+        with self._remembering():
+            return self._file.seek(offset, whence)
+        return 0
+
+    def tell(self) -> int:
+        """Return the place."""
+        with self._remembering():
+            return self._file.tell()
+        return 0
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._remembering():
+            self._file.flush()
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
+        except ValueError:  # closed: a SoundFile that failed looks once more when it is collected
+            pass
+
+
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """What libsndfile cannot write to an open file is the disk's fault."""
+def _disk_errors(path: Path, sink: _Sink) -> Iterator[None]:
+    """What libsndfile cannot write to an open file is the disk's fault, also if it says nothing."""
     try:
         yield
-    except soundfile.LibsndfileError as error:
-        reason = f"cannot be written ({reason_of(error)}); is the disk full?"
-        raise OSError(errno.EIO, reason, str(path)) from error
+        sink.flush()
+    except (soundfile.LibsndfileError, AssertionError) as error:  # it asserts that all was written
+        sink.error = sink.error or OSError(errno.EIO, reason_of(error))
+    if sink.error is not None:
+        reason = (sink.error.strerror or str(sink.error)).lower()
+        said = f"cannot be written ({reason}); is the disk full?"
+        raise OSError(sink.error.errno, said, str(path)) from sink.error
 
 
 def _storable(waveform: Tensor, path: Path, *, subtype: str, clamp: bool) -> np.ndarray:

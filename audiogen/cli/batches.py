@@ -13,7 +13,7 @@ from tqdm import tqdm
 from audiogen.audio import read_audio
 from audiogen.cli.jobs import Job, is_done
 from audiogen.cli.records import Writer
-from audiogen.generation.memory import TooLittleMemoryError
+from audiogen.generation.memory import TooLittleMemoryError, is_out_of_memory
 from audiogen.pipeline import AudioGen
 
 CHUNK = 512  # sounds that are looked for again, as another process may have made them, and sorted
@@ -45,7 +45,7 @@ def make_sounds(
         TooLittleMemoryError: naming the option that costs least, if one sound alone does not fit.
     """
     make = _continuing(model, args) if args.prompt_audio else _plain(model, args)
-    with _bar(len(jobs)) as bar:
+    with _in_words_of_options(), _bar(len(jobs)) as bar:
         for first in range(0, len(jobs), CHUNK):
             chunk = jobs[first : first + CHUNK]
             done = first
@@ -89,10 +89,9 @@ def _plain(
             progress=report,
             **_told(jobs[0], options),
         )
-        with _in_words_of_options():
-            for made in sounds:
-                scored = {"scorer": made.scorer, "score": made.score, "scores": list(made.scores)}
-                yield jobs[made.index], made.waveform, scored if made.scores else {}
+        for made in sounds:
+            scored = {"scorer": made.scorer, "score": made.score, "scores": list(made.scores)}
+            yield jobs[made.index], made.waveform, scored if made.scores else {}
 
     return make
 
@@ -126,10 +125,9 @@ def _continuing(
                 report(round(1000 * (base + rows * n / of)), 1000 * len(jobs))
 
             try:
-                with _in_words_of_options():
-                    sounds = attempt(batch, _told(batch[0], options), moved)
-            except TooLittleMemoryError:
-                if rows == 1:
+                sounds = attempt(batch, _told(batch[0], options), moved)
+            except (RuntimeError, MemoryError) as error:
+                if rows == 1 or not is_out_of_memory(error):
                     raise
                 size = rows // 2
                 print(f"memory ran out: going on with --batch-size {size}", file=sys.stderr)
@@ -148,12 +146,14 @@ def _seconds(job: Job) -> float:
 def _in_words_of_options() -> Iterator[None]:
     try:
         yield
-    except TooLittleMemoryError as error:
-        text = str(error)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = getattr(error, "advice", "take --two-step or --fast near, or a smaller model")
+        reason = str(error.__cause__ or error).partition("\n")[0]
         for name, option in OPTIONS.items():
-            text = text.replace(name, option)
-        error.args = (text,)
-        raise
+            advice = advice.replace(name, option)
+        raise TooLittleMemoryError(advice, reason=reason) from error
 
 
 @contextmanager

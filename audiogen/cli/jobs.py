@@ -108,7 +108,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("file"), str) else None
+    file = found.get("file") if isinstance(found, dict) else None
+    return found if isinstance(file, str) and Path(file).name == file != "" else None
 
 
 def _is_whole(path: Path, record: Mapping[str, Any]) -> bool:

@@ -70,8 +70,9 @@ def _sounds(out: Path, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def _facts(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a listener wants to know of how a sound was made."""
-    seconds = record.get("samples", 0) / (record.get("sample_rate") or 1)
-    yield f"{seconds:.4g} s"
+    samples, rate = record.get("samples"), record.get("sample_rate")
+    if isinstance(samples, int) and isinstance(rate, int) and rate > 0:
+        yield f"{samples / rate:.4g} s"
     yield f"seed {record.get('seed')}"
     if record.get("item"):
         yield f"item {record['item']}"

@@ -1,5 +1,6 @@
 """What a sound file says of itself, read back by libsndfile and by reading the bytes."""
 
+import resource
 import struct
 
 import pytest
@@ -91,3 +92,23 @@ def test_an_unknown_tag_writes_nothing(tmp_path, sound):
     with pytest.raises(AudioError, match="unknown suffix"):
         write_audio(tmp_path / "a.xyz", sound, 16000)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".w64"])
+def test_what_a_disk_does_not_take_is_no_file(tmp_path, sound, suffix):
+    """Encoders keep the end of a sound until they are closed, and libsndfile does not look then."""
+    path = tmp_path / f"a{suffix}"
+    write_audio(path, sound, 16000, tags=WORDS)
+    size = path.stat().st_size
+    path.unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 60, size // 2, size - 700, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(OSError, match=r"cannot be written .*is the disk full\?"):
+                write_audio(path, sound, 16000, tags=WORDS)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(tmp_path.iterdir()) == []
+    write_audio(path, sound, 16000, tags=WORDS)
+    assert path.stat().st_size == size
