@@ -13,6 +13,7 @@ from audiogen.cli.codes_file import open_codes
 from audiogen.cli.published import published_facts
 from audiogen.cli.words import card_facts, codec_facts, lm_facts
 from audiogen.model_folder.card import describe_part
+from audiogen.model_folder.certificate import check_certificate, describe_certificate
 from audiogen.model_folder.hub import LM_FILE
 from audiogen.model_folder.layout import check_files, model_hash, read_config
 from audiogen.released.archive import is_archive
@@ -48,9 +49,10 @@ def _is_published(path: Path) -> bool:
 
 def _our_facts(folder: Path, *, verify: bool) -> dict[str, object]:
     config = read_config(folder)
-    facts = _model_facts(folder, config)
+    facts = _model_facts(folder, config) | {"certificate": describe_certificate(folder)}
     if verify:
         check_files(folder, config)
+        check_certificate(folder, whole=True)
         facts["verified"] = "every file is what was saved"
     return facts
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from audiogen.checkpoint import load_codec
 from audiogen.cli.words import card_facts, codec_facts, lm_facts
+from audiogen.model_folder.certificate import check_certificate, describe_certificate
 from audiogen.released.describe import Description, describe
 from audiogen.released.facts import card_of, hashed_config
 from audiogen.released.lm_load import LMFile, build_lm
@@ -26,8 +27,10 @@ def published_facts(path: Path, *, verify: bool) -> dict[str, object]:
         facts["tensors"] = f"{len(found.tensors)} of {values:,} values of {'/'.join(dtypes)}"
     if found.lm is not None:
         facts |= _hashes(found.lm)
+    facts["certificate"] = describe_certificate(path)
     if verify:
         facts |= _verified_facts(path, found)
+        check_certificate(path, whole=True)
     return facts
 
 

@@ -16,7 +16,7 @@ from audiogen.codec.streaming import can_stream, decode_long
 from audiogen.generation.settings import check_options
 from audiogen.lm.fast import FastLM
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.card import describe_part
+from audiogen.model_folder.card import describe_part, inherited
 from audiogen.model_folder.hub import check_login, upload
 from audiogen.resampling import convert_audio
 from audiogen.text import Caption, TextEncoder
@@ -169,7 +169,7 @@ class Stages:
             lm=self.lm,
             codec=self.codec,
             max_duration=self.max_duration,
-            card={**self.card, **(card or {})},
+            card=inherited(self.card, card or {}),
             check=certified(self) if certificate else None,
         )
 

@@ -79,6 +79,19 @@ def check_card(card: Mapping[str, object] | None) -> dict[str, object]:
     return {key: _plain(key, value) for key, value in filled.items()}
 
 
+def inherited(base: Mapping[str, object], card: Mapping[str, object]) -> dict[str, object]:
+    """Return a card with entries replaced, but for a licence: that of the base goes on to bind.
+
+    >>> inherited({"licence": "CC-BY-NC-4.0"}, {"licence": "MIT"})["licence"]
+    'CC-BY-NC-4.0, as what it was made from; MIT for what was added'
+    """
+    old, new = str(base.get("licence", "")), str(card.get("licence", ""))
+    stated = bool(old) and not old.startswith("not stated")
+    if stated and new and old not in new:
+        card = {**card, "licence": f"{old}, as what it was made from; {new} for what was added"}
+    return {**base, **card}
+
+
 def describe_part(config: Mapping[str, object]) -> str:
     """Say in words what a part with a ``_type`` is.
 
