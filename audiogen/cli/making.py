@@ -5,10 +5,10 @@ import hashlib
 import math
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from audiogen import embedded
 from audiogen.checkpoint import find_folder, read_model_config
 from audiogen.cli import NO_MODEL
 from audiogen.cli.batches import make_sounds
@@ -24,16 +24,18 @@ from audiogen.model_folder.parts import place_of_text
 from audiogen.pipeline import AudioGen
 
 LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
+SHOWN = 8  # words
 WIDTHS = {"16": 2, "24": 3, "float": 4}  # bytes per sample
 
 
 def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
     """Make what is not there yet; print the path of every sound."""
     device = chosen_device(args.device)
-    source = args.model or embedded(prompts)
+    own = args.model in (None, embedded.NAME)
+    source = _embedded(prompts) if own else args.model
     folder = find_folder(source)
-    if args.model:
-        print(f"reading {args.model}", file=sys.stderr, flush=True)
+    if not own:
+        print(f"reading {source}", file=sys.stderr, flush=True)
     config = read_model_config(folder)
     options = _options(args, config)
     said = options | _said(args) | _places(args, folder)
@@ -66,24 +68,20 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
         _page(args, written=False)
 
 
-def embedded(prompts: Sequence[Prompt]) -> str:
+def _embedded(prompts: Sequence[Prompt]) -> str:
     """Return the name of the model that is built in, and say what it is and does not know.
 
     Raises:
         ValueError: if this installation has none.
     """
-    try:
-        part = import_module("audiogen.embedded")
-    except ModuleNotFoundError:
-        part = None
-    if part is None or not (Path(part.FOLDER) / "config.json").is_file():
+    if not embedded.is_there():
         raise ValueError(NO_MODEL)
-    print(part.about(), file=sys.stderr)
-    unknown = list(dict.fromkeys(word for p in prompts for word in part.unknown_words(p.text)))
+    print(embedded.about(), file=sys.stderr)
+    unknown = list(dict.fromkeys(w for p in prompts for w in embedded.unknown_words(p.text)))
     if unknown:
-        more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-        print(f"words it does not know: {', '.join(unknown[:8])}{more}", file=sys.stderr)
-    return str(part.NAME)
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        print(f"words it does not know: {', '.join(unknown[:SHOWN])}{more}", file=sys.stderr)
+    return embedded.NAME
 
 
 def _options(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:

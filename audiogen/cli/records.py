@@ -51,7 +51,7 @@ class Writer:
             **job.identity,
             **extra,
             "file": job.path.name,
-            "model": self.args.model,
+            "model": self.args.model or "embedded",
             "licence": self.licence,
             "sample_rate": rate,
             "samples": sound.shape[-1],
@@ -82,7 +82,7 @@ class Writer:
         facts = {
             "seed": job.prompt.seed,
             "item": job.prompt.item,
-            "model": self.args.model,
+            "model": self.args.model or "embedded",
             "model_hash": job.model_hash,
             "licence": self.licence,
             "settings": dict(job.settings),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from audiogen import embedded
 from audiogen.audio import audio_info, read_audio, read_tags, write_audio
-from audiogen.cli import main, making
+from audiogen.cli import main
 from audiogen.level import loudness
 from audiogen.pipeline import AudioGen
 
@@ -208,35 +209,23 @@ def test_no_page(call, tmp_path):
     assert (tmp_path / "out" / "index.html").is_file()
 
 
-class Embedded:
-    """Stands for the package of the model that is built in."""
-
-    NAME = "embedded"
-
-    def __init__(self, folder):
-        self.FOLDER = folder
-
-    def about(self):
-        return "the small model that is built in"
-
-    def unknown_words(self, prompt):
-        return [word for word in prompt.split() if word not in ("a", "dog")]
-
-
 def test_without_a_model_it_is_the_one_that_is_built_in(saved, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(making, "import_module", lambda name: Embedded(saved))
-    monkeypatch.setattr(Embedded, "NAME", str(saved))
+    """A model of random weights stands for it; the name leads to its folder."""
+    (saved / embedded.WORDS).write_text("a\ndog\n")
+    monkeypatch.setattr(embedded, "FOLDER", saved)
+    embedded.known_words.cache_clear()
     argv = ["generate", "a purple dog", "--duration", "0.02", "--out", str(tmp_path / "out")]
     assert main(argv) == 0
     printed = capsys.readouterr()
-    assert "the small model that is built in" in printed.err
-    assert "words it does not know: purple" in printed.err
+    lines = printed.err.splitlines()
+    assert lines[:2] == embedded.about().splitlines()
+    assert lines[2] == "words it does not know: purple"
     record = json.loads(Path(printed.out.strip()).with_suffix(".json").read_text())
+    assert record["model"] == "embedded"
     assert "--model" not in record["command"]
-
-    def none(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(making, "import_module", none)
+    assert main([*argv, "--model", "embedded"]) == 0
+    assert capsys.readouterr().out == printed.out  # was there already
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
     assert main(argv) == 2
     assert "no model given: train one with `make demo`" in capsys.readouterr().err
+    embedded.known_words.cache_clear()
