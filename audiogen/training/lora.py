@@ -153,16 +153,15 @@ def adapters(lm: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 def _merged_state(lm: TokenLM) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights of the ordinary model by its names, in memory of their own."""
-    added = {
-        f"{name}.weight": layer.get_delta_weight(ADAPTER)
-        for name, layer in lm.named_modules()
-        if hasattr(layer, "get_delta_weight")
-    }
+    adapted = {n: m for n, m in lm.named_modules() if hasattr(m, "get_delta_weight")}
     for name, value in lm.state_dict().items():
         if MARK not in name:
             plain = name.replace(BASE, ".")
-            delta = added.get(plain)
-            yield plain, value.clone() if delta is None else (value + delta).to(value.dtype)
+            layer: Any = adapted.get(plain.removesuffix(".weight"))
+            if layer is None:
+                yield plain, value.clone()
+            else:  # one at a time: all of them would be as large as the model
+                yield plain, (value + layer.get_delta_weight(ADAPTER)).to(value.dtype)
 
 
 def _check_targets(lm: TokenLM, targets: Sequence[str]) -> None:

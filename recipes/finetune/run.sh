@@ -3,11 +3,13 @@
 # what was learned, what was forgotten, what was learned by heart -> sounds -> page
 #
 #   bash recipes/finetune/run.sh --data FOLDER --model MODEL [--run runs/finetune] [--method lora]
-#     [--updates 400] [--crops 8] [--known FOLDER] [--keep 0.25] [--seed 2036] [--smoke]
+#     [--updates 400] [--lr 1e-3] [--batch 16] [--crops 8] [--known FOLDER] [--keep 0.25]
+#     [--seed 2036] [--smoke]
 #
 # --data: sounds with captions beside them, in a captions.csv or in their names (see
 # recipes/datasets/folder.py). --model: a folder or hub id of a whole model. --method: lora trains
-# small adapters, full all weights. --crops: varied crops of each training clip; 0 takes the clips
+# small adapters, full all weights; --lr, --updates and --batch are those of its experiment, or
+# yours. --crops: varied crops of each training clip; 0 takes the clips
 # as they are, the default for 200 and more. --known: a folder of codes of sounds that the model
 # was trained on, to measure what it forgets of them; --keep mixes such a share of them in.
 # Every stage skips what is done and goes on where it was killed, so the same command is also the
@@ -17,8 +19,8 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-options=(run data model method updates crops known keep seed) paths=(run data known)
-run=runs/finetune data='' model='' method=lora updates=400 crops='' known='' keep=0 seed=2036 smoke=''
+options=(run data model method updates lr batch crops known keep seed) paths=(run data known)
+run=runs/finetune data='' model='' method=lora updates=400 lr='' batch=16 crops='' known='' keep=0 seed=2036 smoke=''
 source recipes/run.bash
 need_data recipes/finetune/README.md
 experiment=finetune_$method
@@ -33,7 +35,8 @@ fact() { # name; from base.json
   sed -n "s/^ \"$1\": \"\{0,1\}\(.*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "$run/base.json"
 }
 
-recipe=folder steps=(updates="$updates") limit=() batch=16
+recipe=folder steps=(updates="$updates") limit=()
+if [[ $lr ]]; then steps+=(optim.lr="$lr"); fi
 if [[ -f $data/meta/esc50.csv || -f $data/meta/esc10.csv ]]; then recipe=esc50; fi
 stage base "1/9 the model" "$python" -m recipes.finetune.base --model "$model" --run "$run"
 base=$(fact folder) rate=$(fact sample_rate) seconds=$(fact seconds) device=$(fact device)
@@ -69,7 +72,7 @@ elif [[ $keep != 0 ]]; then
   exit 2
 fi
 stage lm "5/9 fine-tune" "$python" scripts/train_lm.py experiment="$experiment" "${trainer[@]}" \
-  seed="$seed" lm.source="$base" tokens="$run/tokens" data.batch_size=$batch samples=null \
+  seed="$seed" lm.source="$base" tokens="$run/tokens" data.batch_size="$batch" samples=null \
   export_to="$run/model" "${card[@]}" "${steps[@]}" "${mixed[@]}"
 pair=(--base "$base" --model "$run/model" --tokens "$run/tokens" --device "$torch_device")
 stage judge "6/9 what held-out codes cost, before and after" "$python" -m recipes.finetune.judge \
