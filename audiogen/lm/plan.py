@@ -19,7 +19,8 @@ class Plan:
     layout: Tensor  # int64 [K, S], the frame held by each step, -1 for none
     missing: Tensor  # bool [K, S], true where a code is to be drawn
     steps: list[int]  # those at which something is, in order
-    passes: list[Passes]  # S, what each of them needs
+    whole: list[bool]  # S, whether all K codes of a step are
+    passes: list[Passes]  # S, what each step needs
     complete: list[int]  # T, the step with which a frame and all before it are complete
 
     @classmethod
@@ -33,6 +34,7 @@ class Plan:
             layout=layout,
             missing=missing,
             steps=missing.any(dim=0).nonzero().flatten().tolist(),
+            whole=missing.all(dim=0).tolist(),
             passes=[_passes(guidance, frame) for frame in leading_frames(layout)],
             complete=pattern.steps(num_frames).amax(dim=0).cummax(dim=0).values.tolist(),
         )

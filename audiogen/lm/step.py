@@ -39,7 +39,6 @@ class Steps:
         self.sequence, self.noise = sequence, noise
         self.missing = plan.missing.to(sequence.device)
         self.columns = list(zip(sequence.unbind(2), self.missing.unbind(1), strict=True))
-        self.all_missing = plan.missing.all(dim=0).tolist()
         # 0 as long as every logit is finite: zero times anything else is NaN, which stays.
         self.harm = torch.zeros((), device=sequence.device)
 
@@ -48,7 +47,7 @@ class Steps:
         logits = self.decoder.logits(self.sequence, step, self.plan.passes[step])
         codes = self.draw(logits, None if self.noise is None else self.noise.next())
         column, missing = self.columns[step]
-        column.copy_(codes if self.all_missing[step] else codes.where(missing, column))
+        column.copy_(codes if self.plan.whole[step] else codes.where(missing, column))
 
     def draw(self, logits: Tensor, noise: Tensor | None) -> Tensor:
         """Choose int64 [B, K] from logits [B, K, N], and keep in mind whether they are finite."""
