@@ -135,13 +135,15 @@ def in_batches(
         return
     waiting: list[Item] = []
     while True:
-        fresh = list(islice(items, max(ahead, size) - len(waiting)))
+        room = max(ahead, size) - len(waiting)
+        fresh = list(islice(items, room))
         waiting += fresh
         if not waiting:
             return
         waiting.sort(key=lambda item: (*_group(item, by_seconds), -item.length, item.index))
         batches = list(_consecutive(iter(waiting), size, by_seconds))
-        whole = [batch for batch in batches if len(batch) == size] if fresh else batches
+        last = len(fresh) < room
+        whole = batches if last else [batch for batch in batches if len(batch) == size]
         whole = whole or [max(batches, key=len)]
         yield from whole
         taken = {item.index for batch in whole for item in batch}

@@ -26,10 +26,14 @@ from audiogen.generation.settings import (
     window_frames,
     window_of,
 )
+from audiogen.generation.shelf import Shelf
 from audiogen.generation.stages import Stages, as_tensor
 from audiogen.generation.windows import Window, generate_windows, whole_prompt
+from audiogen.lm.graphs import Graphs
 from audiogen.lm.model import TokenLM
 from audiogen.text import Caption, TextEncoder
+
+KEPT_ROWS = 8  # of a call whose captured steps, KV cache included, stay for the next one
 
 
 class Drawing(Stages):
@@ -47,6 +51,7 @@ class Drawing(Stages):
         super().__init__(text=text, lm=lm, codec=codec, max_duration=max_duration, card=card)
         self.settings = Settings()
         self._progress_callback: Report | None = None
+        self._shelf = Shelf(most_rows=KEPT_ROWS)
         self._scorers: dict[str, Scorer] = {}  # those that take long to load
         self._window_frames(self.settings)
 
@@ -135,7 +140,9 @@ class Drawing(Stages):
             settings=settings,
         )
 
-    def _frames(self, call: Call, rows: Sequence[Row]) -> Iterator[Tensor]:
+    def _frames(
+        self, call: Call, rows: Sequence[Row], *, graphs: Graphs | None = None
+    ) -> Iterator[Tensor]:
         """Generate new frames, int64 [R, K] each, when asked for them."""
         settings = call.settings
         items = torch.tensor([item for item, _ in rows], device=self.device)
@@ -158,18 +165,29 @@ class Drawing(Stages):
             guidance_frames=guided_frames(
                 settings.guidance_window, frame_rate=self.frame_rate, num_frames=call.num_frames
             ),
-            two_step=settings.two_step,
+            two_step=bool(settings.two_step),
+            graphs=graphs,
         )
 
-    def _draw(self, call: Call, rows: Sequence[Row], tally: Tally, *, weight: int = 1) -> Tensor:
+    def _draw(
+        self,
+        call: Call,
+        rows: Sequence[Row],
+        tally: Tally,
+        *,
+        weight: int = 1,
+        shelf: Shelf | None = None,
+    ) -> Tensor:
         """Generate codes int64 [R, K, T], prompts included; each new frame counts ``weight``."""
         given = call.prompt.shape[-1]
         shape = (len(rows), self.lm.num_codebooks, call.num_frames)
         codes = torch.empty(shape, dtype=torch.long, device=self.device)
         codes[..., :given] = call.prompt[[item for item, _ in rows]]
-        frames = tally.counting(self._frames(call, rows), weight=weight)
-        for position, frame in enumerate(frames, start=given):
-            codes[..., position] = frame
+        shelf = shelf or self._shelf
+        with shelf.lent(self.lm, self.device, rows=len(rows)) as graphs:
+            frames = tally.counting(self._frames(call, rows, graphs=graphs), weight=weight)
+            for position, frame in enumerate(frames, start=given):
+                codes[..., position] = frame
         return codes
 
     def _chosen(self, call: Call, codes: Tensor) -> tuple[Tensor, list[Scores]]:

@@ -8,7 +8,7 @@ from typing import Unpack
 
 import torch
 
-from audiogen.generation.batches import Fitting, Generated, Item, in_batches, read_items
+from audiogen.generation.batches import AHEAD, Fitting, Generated, Item, in_batches, read_items
 from audiogen.generation.choosing import check_choice
 from audiogen.generation.drawing import Drawing
 from audiogen.generation.progress import Tally
@@ -21,8 +21,9 @@ from audiogen.generation.settings import (
     chosen,
     follows_reference,
 )
+from audiogen.generation.shelf import Shelf
 from audiogen.lm.sampling import is_number
-from audiogen.text import Caption
+from audiogen.text import Caption, check_captions
 
 
 class Batching(Drawing):
@@ -77,10 +78,13 @@ class Batching(Drawing):
         batches = in_batches(
             items,
             size=max(1, rows // settings.best_of),
+            ahead=len(descriptions) + 1 if isinstance(descriptions, Sequence) else AHEAD,
             keep_order=not own,
             by_seconds=follows_reference(options),
         )
-        make = partial(self._made, settings=settings, options=options, tally=tally)
+        make = partial(
+            self._made, settings=settings, options=options, tally=tally, shelf=Shelf(most_rows=None)
+        )
         return chain.from_iterable(fitting.run(batch, make) for batch in batches)
 
     def _items(
@@ -108,7 +112,9 @@ class Batching(Drawing):
 
         if not isinstance(captions, Sequence | Mapping):
             return known()
-        if isinstance(captions, str | Mapping) or settings.best_of > 1:
+        if isinstance(captions, str | Mapping):
+            check_captions(captions)  # type: ignore[arg-type]
+        if settings.best_of > 1 and len(captions):
             check_choice(captions, settings.scorer)  # type: ignore[arg-type]
         return iter(list(known()))
 
@@ -120,6 +126,7 @@ class Batching(Drawing):
         settings: Settings,
         options: Options,
         tally: Tally,
+        shelf: Shelf,
     ) -> list[Generated]:
         """Make one batch, ``rows`` at once."""
         before = tally.done
@@ -132,7 +139,7 @@ class Batching(Drawing):
                 seeds=seeds or None,
             )
             parts = [call.rows[at : at + rows] for at in range(0, len(call.rows), rows)]
-            drawn = [self._draw(call, part, tally, weight=len(part)) for part in parts]
+            drawn = [self._draw(call, part, tally, weight=len(part), shelf=shelf) for part in parts]
             codes, scores = self._chosen(call, torch.cat(drawn))
             sounds = self.decode(codes)
         except (RuntimeError, MemoryError):

@@ -1,12 +1,13 @@
 """Sounds longer than a language model was trained on: windows that overlap in codes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiogen.lm.generate import checked_prompt, generate_frames
+from audiogen.lm.graphs import Graphs, choose_graphs
 from audiogen.lm.model import TokenLM
 
 
@@ -67,6 +68,7 @@ def generate_windows(
     guidance_frames: tuple[int, int] | None = None,
     two_step: bool = False,
     plan: Iterable[Window] | None = None,
+    graphs: Graphs | None = None,
 ) -> Iterator[Tensor]:
     """Yield new frames, int64 [B, K] each, until there are ``num_frames``, the prompt included.
 
@@ -89,19 +91,18 @@ def generate_windows(
         guidance_frames: frames [first, last) of the whole sound that are guided; None for all.
         two_step: the passes with and without caption one after the other.
         plan: other windows than those of `plan_windows`.
+        graphs: captured steps of an earlier call; None captures once for all windows, where
+            `audiogen.lm.graphs.choose_graphs` thinks that it pays.
 
     Raises:
         ValueError: if the prompt leaves nothing to generate, or is not of codes all through.
     """
     codes = whole_prompt(lm, prompt, batch=len(text), num_frames=num_frames)
-    given = codes.shape[-1]
+    given, graphs = codes.shape[-1], graphs or choose_graphs(None, lm, text.device)
     if plan is None:
         plan = plan_windows(num_frames=num_frames, window=window, stride=stride, given=given)
     for start, done, end in plan:
         frames = []
-        further: dict[str, Any] = {"two_step": True} if two_step else {}
-        if (guided := _within(guidance_frames, start, end)) is not None:
-            further["guidance_frames"] = guided
         codes = codes[..., codes.shape[-1] - (done - start) :]
         for frame in generate_frames(
             lm,
@@ -113,8 +114,10 @@ def generate_windows(
             top_k=top_k,
             top_p=top_p,
             guidance_scale=guidance_scale,
+            guidance_frames=_within(guidance_frames, start, end),
+            two_step=two_step,
             prompt=codes,
-            **further,
+            graphs=False if graphs is None else graphs,
         ):
             frames.append(frame)
             yield frame
