@@ -6,27 +6,20 @@ from omegaconf import DictConfig
 
 from audiogen.training.launch import command_line, launch
 
+SAME = (
+    *("model", "out", "shard", "variations", "duration", "seed", "best_of", "scorer"),
+    *("batch_size", "device", "fast", "format", "bits", "level", "loudness", "text_encoder"),
+)
+
 
 def main(cfg: DictConfig) -> None:
     """Hand the configuration to `audiogen generate`, which goes on where it was stopped."""
     from audiogen.cli import main as audiogen
 
-    options = {
-        "prompts": cfg.captions,
-        "model": cfg.model,
-        "out": cfg.out,
-        "duration": cfg.duration,
-        "seed": cfg.seed,
-        "batch-size": cfg.batch_size,
-        "device": cfg.device,
-        "level": cfg.level,
-        "text-encoder": cfg.text_encoder,
-        "codec": cfg.codec,
-        "guidance-scale": cfg.sampling.guidance_scale,
-        "temperature": cfg.sampling.temperature,
-        "top-k": cfg.sampling.top_k,
-        "top-p": cfg.sampling.top_p,
-    }
+    options = {name.replace("_", "-"): cfg[name] for name in SAME}
+    options |= {"prompts": cfg.captions, "codec": cfg.codec_folder, "continue": cfg.continue_from}
+    sampling = ("guidance_scale", "temperature", "top_k", "top_p")
+    options |= {name.replace("_", "-"): cfg.sampling[name] for name in sampling}
     if code := audiogen(["generate", *command_line(options)]):
         sys.exit(code)
 
