@@ -88,7 +88,8 @@ class PlainLM(nn.Module):
         """Map int64 [B, K, S] and text states [B, L, D] to float [B, K, S, N]."""
         x = sum(table(sequence[:, k]) for k, table in enumerate(self.embeddings))
         assert isinstance(x, Tensor)
-        x = x + sinusoid(torch.arange(x.shape[1], device=x.device), x.shape[2])
+        waves = sinusoid(torch.arange(x.shape[1], device=x.device), x.shape[2])
+        x = x + waves.to(x.dtype)
         for block in self.blocks:
             x = block(x, text)
         x = self.norm(x)

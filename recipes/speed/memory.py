@@ -69,14 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recipes.speed.memory", description=__doc__)
     parser.add_argument("work")
     parser.add_argument("way")
-    parser.add_argument("--program", choices=("codec", "lm"), default="codec")
+    parser.add_argument("--program", choices=("codec", "lm", "decode"), default="codec")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     program = importlib.import_module(f"recipes.speed.{args.program}")  # it starts this module
-    if args.program == "lm":
+    if args.program != "codec":
         return_what_is_freed()
     run = program.make_work(args.work, args.way, seconds=args.seconds, smoke=args.smoke)
     forget_peak()

@@ -87,6 +87,13 @@ def machine_rates(*, rounds: int = 3, size: int = 2048, device: str = "cpu") -> 
     }
 
 
+def read_rate(*, rounds: int = 5) -> dict[str, float]:
+    """Measure bytes read per second on a CPU, by summing what no cache holds."""
+    source = torch.ones(COPIED // 4)
+    times = in_turns({"read": source.sum}, rounds=rounds)["read"]
+    return {"read_gb_per_s": COPIED / times.least / 1e9}
+
+
 @torch.no_grad()
 def cost(codec: PlainCodec, run: Work) -> dict[str, float]:
     """Count what a pass needs at least: operations, and bytes of recurrent weights, read per step.
