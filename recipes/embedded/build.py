@@ -2,8 +2,9 @@
 
     python -m recipes.embedded.build --model MODEL --out OUT [--scores JSON --prompts JSON]
 
-Rounds the weights to float16, writes the words of the captions beside them, and says in the card
-what the model is and, once there are --scores and --prompts, how far it follows a caption.
+Rounds the weights to float16, reads what it wrote again and certifies that it gives the same codes,
+writes the words of the captions beside it, and says in the card what the model is and, once there
+are --scores and --prompts, how far it follows a caption.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 from torch import nn
 
+from audiogen.certificate import FRAMES, certify_as, witness_of
 from audiogen.checkpoint import load_model, save_model
 from audiogen.data.synthetic import FAMILIES
 from audiogen.data.synthetic_phrases import vocabulary
@@ -47,7 +49,7 @@ def build(model: Model, out: Path, *, measured: list[str]) -> Path:
         ValueError: if the codec was not rounded before its codes were made, or the folder is
             larger than `audiogen.embedded.LARGEST`.
     """
-    exact = model.codec.fingerprint()
+    exact, trained = model.codec.fingerprint(), witness_of(model, frames=FRAMES)
     for part in (model.text, model.lm, model.codec):
         assert isinstance(part, nn.Module)
         round_to_half(part)
@@ -66,6 +68,12 @@ def build(model: Model, out: Path, *, measured: list[str]) -> Path:
         max_duration=model.max_duration,
         card=card,
         half=True,
+        check=certify_as(
+            "folder",
+            model,
+            {"trained": trained, "rounded": witness_of(model, frames=FRAMES)},
+            frames=FRAMES,
+        ),
     )
     with replacing(out / WORDS) as path:
         path.write_text("".join(f"{word}\n" for word in sorted(vocabulary())), encoding="utf-8")
