@@ -9,12 +9,14 @@ back of them), and says in a few lines what was found.
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from audiogen.data.manifest import SPLITS, read_manifest
 from recipes.codec_16khz import health
-from recipes.command import Parser
+from recipes.command import Parser, exit_code
 
 LOUD_NOISE = 0.0  # dB of SI-SDR: what comes back is half error
 
@@ -37,6 +39,23 @@ def summary(found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def check_captions(manifest: Path) -> None:
+    """Refuse sounds that nothing is said of, before hours are spent on them.
+
+    Raises:
+        ValueError: if a split has no captioned clip.
+    """
+    health.check_manifest(manifest)
+    captioned = Counter(clip.split for clip in read_manifest(manifest) if clip.captions)
+    missing = [split for split in SPLITS if not captioned[split]]
+    if missing:
+        raise ValueError(
+            f"{manifest}: no clip of {' and '.join(missing)} has a caption, and the model learns "
+            "from captions: put a .txt beside each sound, a captions.csv into the folder, or words "
+            "into the names; for every split there have to be some, so give more sounds if few"
+        )
+
+
 def main(argv: list[str] | None = None) -> int:
     """Judge the codec, say what was found; return the exit code."""
     parser = Parser(
@@ -48,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="the sounds")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
+    try:
+        check_captions(args.manifest)
+    except (ValueError, OSError) as error:
+        return exit_code(error)
     words = ["--codec", args.codec, "--manifest", str(args.manifest), "--out", str(args.out)]
     code = health.main(words)
     if code == 0:

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +88,52 @@ def log_probabilities(model: Model, codes: Tensor, caption: str | None) -> Tenso
 def kl(before: Tensor, after: Tensor) -> float:
     """Return the mean over codes of KL(before || after) in nats, of log probabilities [..., N]."""
     each = (before.exp() * (before - after)).sum(dim=-1)
-    return float(each.mean().clamp(min=0))
+    return max(float(each.mean()), 0.0)  # rounding may be below
 
 
-def measure(base: Model, model: Model, prompts: Sequence[str], *, seed: int) -> list[dict]:
-    """Return, for each prompt, how far the model moved, and the model before without it."""
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the model before says to a prompt, and what it expected at every code of it."""
+
+    prompt: str
+    codes: Tensor  # int64 [B, K, T]
+    expected: Tensor  # float32 [B, K, T, N] on the CPU, log probabilities
+    without_caption: float  # how far it is from itself without the caption, nats per code
+
+
+def ask(base: Model, prompts: Sequence[str], *, seed: int) -> list[Answer]:
+    """Let the model before answer each prompt."""
     seconds = min(SECONDS, base.max_duration)
     frames = max(base.lm.pattern.max_delay + 1, round(seconds * base.codec.frame_rate))
-    rows = []
+    answers = []
     for prompt in prompts:
         codes = say(base, prompt, frames=frames, samples=SAMPLES, seed=seed)
-        before = log_probabilities(base, codes, prompt)
-        rows.append(
-            {
-                "prompt": prompt,
-                "moved": kl(before, log_probabilities(model, codes, prompt)),
-                "without_caption": kl(before, log_probabilities(base, codes, None)),
-            }
+        expected = log_probabilities(base, codes, prompt)
+        alone = kl(expected, log_probabilities(base, codes, None))
+        answers.append(
+            Answer(
+                prompt=prompt, codes=codes, expected=expected.float().cpu(), without_caption=alone
+            )
         )
-    return rows
+    return answers
 
 
-def record(rows: Mapping[str, list[dict]]) -> dict[str, Any]:
+def measure(model: Model, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Return, for each prompt, how far the model moved, and the scale for it."""
+    return [
+        {
+            "prompt": answer.prompt,
+            "moved": kl(
+                answer.expected.double(),
+                log_probabilities(model, answer.codes, answer.prompt).cpu(),
+            ),
+            "without_caption": answer.without_caption,
+        }
+        for answer in answers
+    ]
+
+
+def record(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return prompts with means and intervals."""
     return {
         kind: {
@@ -147,8 +172,12 @@ def main(argv: list[str] | None = None) -> int:
             "seed": args.seed,
         }
         if not is_done(args.out, inputs):
-            base, model = (load_model(p, device=args.device) for p in (args.base, args.model))
-            rows = {kind: measure(base, model, p, seed=args.seed) for kind, p in asked.items()}
+            # One after the other: a small GPU has no room for both.
+            base = load_model(args.base, device=args.device)
+            answers = {kind: ask(base, p, seed=args.seed) for kind, p in asked.items()}
+            del base
+            model = load_model(args.model, device=args.device)
+            rows = {kind: measure(model, told) for kind, told in answers.items()}
             with replacing(args.out) as path:
                 text = json.dumps({"inputs": inputs, **record(rows)}, indent=1, allow_nan=False)
                 path.write_text(text + "\n", encoding="utf-8")

@@ -11,12 +11,12 @@ Gains are paired, clip by clip, with a 95 % interval by resampling clips.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from audiogen.checkpoint import load_model
 from audiogen.files import replacing
-from audiogen.model_folder.parts import Model
 from recipes.audiogen_cpu.held_out import (
     NONE,
     OWN,
@@ -83,15 +83,20 @@ def compare(before: Costs, after: Costs) -> dict[str, Any]:
     }
 
 
-def judge(base: Model, model: Model, tokens: Path, *, seed: int) -> dict[str, Any]:
-    """Measure the test clips of a folder of codes with both models."""
+def judge(models: Sequence[Path], tokens: Path, *, seed: int, device: str) -> dict[str, Any]:
+    """Measure the test clips of a folder of codes with the models before and after.
+
+    One after the other: a small GPU has no room for both.
+    """
     held_out = read_held_out(tokens, SPLIT, limit=ROWS)
-    costs = [
-        measure(m.lm, m.text, held_out, seed=seed, shuffled=has_others(held_out))
-        for m in (base, model)
-    ]
+    shuffled, costs = has_others(held_out), []
+    for folder in models:
+        model = load_model(folder, device=device)
+        size = model.lm.codebook_size
+        costs.append(measure(model.lm, model.text, held_out, seed=seed, shuffled=shuffled))
+        del model
     return compare(*costs) | {
-        "codebook_size": base.lm.codebook_size,
+        "codebook_size": size,
         "sources": list(held_out.sources),
         "licences": list(held_out.licences),
     }
@@ -120,8 +125,11 @@ def main(argv: list[str] | None = None) -> int:
             for side, path in (("before", args.base), ("after", args.model))
         } | {"format": FORMAT}
         if not is_done(args.out, inputs):
-            base, model = (load_model(p, device=args.device) for p in (args.base, args.model))
-            found = {name: judge(base, model, t, seed=args.seed) for name, t in folders.items()}
+            models = (args.base, args.model)
+            found = {
+                name: judge(models, tokens, seed=args.seed, device=args.device)
+                for name, tokens in folders.items()
+            }
             with replacing(args.out) as path:
                 text = json.dumps({"inputs": inputs, **found}, indent=1, allow_nan=False)
                 path.write_text(text + "\n", encoding="utf-8")

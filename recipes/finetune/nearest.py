@@ -36,7 +36,7 @@ from recipes.codec_16khz.roundtrip import round_trip
 from recipes.command import Parser, exit_code
 from recipes.finetune.samples import AFTER, LIST
 
-FORMAT = 2  # of the file; another one is measured again
+FORMAT = 3  # of the file; another one is measured again
 SHARE = 0.01  # of the held-out windows that are nearer to a training clip than an alarm is
 SILENT = 1.0  # nepers of power above the floor of the bands; windows below have nothing to copy
 HOP = 0.25  # of a window, between the windows of a training clip
@@ -94,7 +94,7 @@ def nearest(vectors: Floats, to: Windows) -> tuple[Floats, NDArray[np.int64]]:
 
 def alarms(samples: Floats, usual: Floats) -> tuple[float, list[bool]]:
     """Return the distance below which a sample is suspicious, and which ones are."""
-    limit = float(np.quantile(usual, SHARE))
+    limit = float(np.quantile(usual, SHARE, method="lower"))
     return limit, [bool(distance < limit) for distance in samples]
 
 

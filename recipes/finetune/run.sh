@@ -4,14 +4,14 @@
 #
 #   bash recipes/finetune/run.sh --data FOLDER --model MODEL [--run runs/finetune] [--method lora]
 #     [--updates 400] [--lr 1e-3] [--batch 16] [--crops 8] [--known FOLDER] [--keep 0.25]
-#     [--seed 2036] [--smoke]
+#     [--with WORDS] [--seed 2036] [--smoke]
 #
 # --data: sounds with captions beside them, in a captions.csv or in their names (see
 # recipes/datasets/folder.py). --model: a folder or hub id of a whole model. --method: lora trains
-# small adapters, full all weights; --lr, --updates and --batch are those of its experiment, or
-# yours. --crops: varied crops of each training clip; 0 takes the clips
-# as they are, the default for 200 and more. --known: a folder of codes of sounds that the model
-# was trained on, to measure what it forgets of them; --keep mixes such a share of them in.
+# small adapters, full all weights; --lr is that of its experiment, or yours. --crops: varied crops
+# of each training clip; 0 takes the clips as they are, the default for 200 and more. --known: a
+# folder of codes of sounds that the model was trained on, to measure what it forgets of them;
+# --keep mixes such a share of them in. --with: more words for scripts/train_lm.py, between quotes.
 # Every stage skips what is done and goes on where it was killed, so the same command is also the
 # way to resume. --smoke takes a few steps and checks nothing. It runs with .venv/bin/python, which
 # `make setup` creates; PYTHON=... names another.
@@ -19,8 +19,8 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-options=(run data model method updates lr batch crops known keep seed) paths=(run data known)
-run=runs/finetune data='' model='' method=lora updates=400 lr='' batch=16 crops='' known='' keep=0 seed=2036 smoke=''
+options=(run data model method updates lr batch crops known keep with seed) paths=(run data known)
+run=runs/finetune data='' model='' method=lora updates=400 lr='' batch=16 crops='' known='' keep=0 with='' seed=2036 smoke=''
 source recipes/run.bash
 need_data recipes/finetune/README.md
 experiment=finetune_$method
@@ -37,11 +37,12 @@ fact() { # name; from base.json
 
 recipe=folder steps=(updates="$updates") limit=()
 if [[ $lr ]]; then steps+=(optim.lr="$lr"); fi
+read -r -a more <<< "$with"
 if [[ -f $data/meta/esc50.csv || -f $data/meta/esc10.csv ]]; then recipe=esc50; fi
 stage base "1/9 the model" "$python" -m recipes.finetune.base --model "$model" --run "$run"
 base=$(fact folder) rate=$(fact sample_rate) seconds=$(fact seconds) device=$(fact device)
 torch_device=cpu trainer=(trainer=cpu data.num_workers=0)
-if [[ $device == gpu ]]; then torch_device=cuda trainer=(trainer=gpu data.num_workers=4); fi
+if [[ $device == gpu ]]; then torch_device=cuda trainer=(trainer=gpu data.num_workers=4 module.checkpoint_blocks=true); fi
 
 stage data "2/9 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" \
   --out "$run/data" --sample-rate "$rate"
@@ -73,7 +74,7 @@ elif [[ $keep != 0 ]]; then
 fi
 stage lm "5/9 fine-tune" "$python" scripts/train_lm.py experiment="$experiment" "${trainer[@]}" \
   seed="$seed" lm.source="$base" tokens="$run/tokens" data.batch_size="$batch" samples=null \
-  export_to="$run/model" "${card[@]}" "${steps[@]}" "${mixed[@]}"
+  export_to="$run/model" "${card[@]}" "${steps[@]}" "${mixed[@]}" "${more[@]}"
 pair=(--base "$base" --model "$run/model" --tokens "$run/tokens" --device "$torch_device")
 stage judge "6/9 what held-out codes cost, before and after" "$python" -m recipes.finetune.judge \
   "${pair[@]}" "${judged[@]}" --out "$run/judged.json"

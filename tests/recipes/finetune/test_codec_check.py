@@ -1,3 +1,7 @@
+import torch
+
+from audiogen.audio import write_audio
+from audiogen.data.manifest import Clip, write_manifest
 from recipes.finetune.codec_check import main, summary
 
 SOUNDS = {"n": 4}
@@ -23,3 +27,20 @@ def test_without_sounds_it_is_one_line(base, tmp_path, capsys):
     assert "there is no manifest" in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_sounds_without_captions_are_refused_at_once(base, tmp_path, capsys):
+    """Hours later, when held-out clips are judged, is too late."""
+    write_audio(tmp_path / "a.wav", torch.zeros(1, 4000), 16_000)
+    clips = [
+        Clip(
+            id=split, path=tmp_path / "a.wav", start=0.0, duration=0.25, source="mine",
+            captions=("rain",) if split == "valid" else (), licence="CC0-1.0", split=split,
+        )
+        for split in ("train", "valid", "test")
+    ]  # fmt: skip
+    manifest = write_manifest(tmp_path / "manifest.jsonl", clips)
+    words = ["--codec", str(base), "--manifest", str(manifest), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "no clip of train and test has a caption" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

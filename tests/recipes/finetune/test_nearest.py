@@ -72,8 +72,10 @@ def test_distance_is_in_units_of_the_spread():
 def test_one_in_a_hundred_is_an_alarm():
     usual = np.arange(1, 1001) / 1000
     limit, found = alarms(np.array([0.005, 0.02]), usual)
-    assert limit == pytest.approx(0.01, abs=1e-3)
+    assert limit == pytest.approx(0.01)
     assert found == [True, False]
+    # Of few, nearer than any: the nearest of them is no alarm.
+    assert alarms(np.array([0.19, 0.2]), np.array([0.2, 0.3, 0.4])) == (0.2, [True, False])
 
 
 def test_without_clips_to_compare_with_it_says_so(clips):
