@@ -278,7 +278,7 @@ def test_push_to_hub_without_a_login(monkeypatch, model):
 
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     monkeypatch.setattr(model, "save_pretrained", None)
-    with pytest.raises(hub.HubError, match="nobody is logged in .* me/model .* `hf auth login`"):
+    with pytest.raises(hub.HubError, match=r"nobody is logged in .* me/model .* `hf auth login`"):
         model.push_to_hub("me/model")
 
 
