@@ -37,19 +37,20 @@ class AudioGen(AudioCraftNames):
         # Sounds, float32 [2, C, T] on the CPU. Item i draws from (seed, i): alone or in any batch
         # it is the same sound.
         sounds = model.generate(["a dog barks twice", "rain on a tin roof"], duration=0.2, seed=1)
-        audiogen.write_audio("rain.wav", sounds[1], model.sample_rate)
+        audiogen.write_audio("rain.wav", sounds[1], model.sample_rate, clipping="rescale")
         again = model.generate(["rain on a tin roof"], duration=0.2, seeds=[(1, 1)])
 
         # How it is drawn, and how strictly the caption is followed.
         model.generate(["rain"], duration=0.2, temperature=0.9, top_k=100, guidance_scale=4.0)
         model.generate(["rain"], duration=0.2, greedy=True)
 
-        # The best of four by a named judge.
+        # The best of four by a named scorer; the first of them is the sound without best_of.
         model.generate(["rain"], duration=0.2, seed=1, best_of=4, scorer="likelihood")
 
         # Many, in batches by length, each as soon as it is done.
         for made in model.generate_each(["rain", "wind"], durations=[0.1, 0.3], seed=1):
-            audiogen.write_audio(f"{made.index}.wav", made.waveform, model.sample_rate)
+            file = f"{made.index}.wav"
+            audiogen.write_audio(file, made.waveform, model.sample_rate, clipping="rescale")
 
         # What follows a sound, and a sound while it is being made.
         sound, rate = audiogen.read_audio("rain.wav")

@@ -43,18 +43,20 @@ class ClapScore(PretrainedEncoder):
     ) -> Tensor:
         """Score float32 [n, C, T] against a caption: float32 [n], each in [-1, 1].
 
-        Longer sounds are heard in pieces of what the network hears at once, and the mean counts.
+        Longer sounds are heard in pieces of what the network hears at once, and their mean counts,
+        each by its length.
         """
         rate = self.listener.sampling_rate
         mono = resample(waveforms.mean(dim=1), sample_rate, rate).cpu()
-        pieces = mono.split(self.listener.nb_max_samples, dim=-1)
+        pieces = mono.split(int(self.listener.nb_max_samples), dim=-1)
         heard = [self._heard(sound) for piece in pieces for sound in piece]
         output = self.network(
             **self._words(caption),
             **{name: torch.cat([one[name] for one in heard]) for name in heard[0]},
         )
         cosines = output.audio_embeds @ output.text_embeds[0]
-        return cosines.view(len(pieces), len(mono)).mean(dim=0).cpu()
+        shares = torch.tensor([piece.shape[-1] / mono.shape[-1] for piece in pieces])
+        return shares @ cosines.view(len(pieces), len(mono)).cpu()
 
     def _words(self, caption: Caption) -> dict[str, Tensor]:
         (words,) = descriptions([caption])

@@ -1,5 +1,7 @@
 """AudioGen: the promises about lengths, seeds, batches, streams and continuations."""
 
+import textwrap
+
 import numpy as np
 import pytest
 import torch
@@ -296,3 +298,20 @@ def test_codes_come_with_the_sound_on_request(model):
     ):
         assert codes.shape == (2, 3, 20)
         assert torch.equal(model.decode(codes), sound)
+
+
+def test_the_example_of_the_class_runs(saved, monkeypatch, capsys):
+    """Line by line as it stands in the docstring, with a model folder of that name."""
+    monkeypatch.chdir(saved.parent)
+    text = textwrap.dedent(AudioGen.__doc__.split("::\n", 1)[1])
+    names = {}
+    exec(text, names)
+    assert names["sounds"].shape == (2, 1, 100 * 32)
+    torch.testing.assert_close(names["again"][0], names["sounds"][1], **LOOSE)
+    assert names["longer"].shape[-1] == 200 * 32
+    assert sorted(path.name for path in saved.parent.glob("*.wav")) == [
+        "0.wav",
+        "1.wav",
+        "rain.wav",
+    ]
+    assert "samples more" in capsys.readouterr().out
