@@ -101,6 +101,7 @@ def _parts(module: Any) -> Codec | Model:
         )
     if isinstance(module.text, torch.nn.Module):
         module.text.cpu()
+    module.lm.cpu()  # first: adapters are merged into a copy, for which a GPU may have no room
     return Model(
         text=module.text,
         lm=getattr(module, "plain_lm", module.lm).cpu().eval(),
