@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -28,7 +29,9 @@ OPTION = re.compile(r"\b(by|leave|and) (text_encoder|codec)(?:=|(?= out\b| is\b)
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return a process exit code."""
     try:
-        args = _parser().parse_args(argv)
+        args, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            args.parser.error(_unrecognized(unknown, args.parser))
     except SystemExit as stop:
         return int(stop.code or 0)
     if args.needs_model and not args.model:
@@ -63,6 +66,15 @@ def _one_line(error: Exception) -> str:
     )
 
 
+def _unrecognized(words: list[str], parser: Parser) -> str:
+    """Name what no option is called, and the option that may have been meant."""
+    known = [option for option in parser._option_string_actions if option.startswith("--")]
+    near = [get_close_matches(word.partition("=")[0], known, n=1) for word in words]
+    hints = [found[0] for found in near if found]
+    hint = f": did you mean {hints[0]}?" if hints else ""
+    return f"unrecognized arguments: {' '.join(words)}{hint}"
+
+
 def _as_option(found: re.Match[str]) -> str:
     """Call a keyword of the Python functions what the command line calls it."""
     return f"{found[1]} --{found[2].replace('_', '-')}"
@@ -85,7 +97,9 @@ def _parser() -> Parser:
 def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -> Parser:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     module = {"encode": "codes", "decode": "codes"}.get(name, name)
-    parser.set_defaults(module=f"audiogen.cli.{module}", command=name, needs_model=name == "encode")
+    parser.set_defaults(
+        module=f"audiogen.cli.{module}", command=name, needs_model=name == "encode", parser=parser
+    )
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
     return parser
 

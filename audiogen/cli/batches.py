@@ -166,12 +166,25 @@ def _beside_a_bar() -> Iterator[None]:
         yield
 
 
+class _Lines:
+    """Where no terminal shows a bar that moves, it is a line now and then."""
+
+    def write(self, text: str) -> None:
+        """Write what the bar shows, if anything, as a line."""
+        if shown := text.strip():
+            sys.stderr.write(f"{shown}\n")
+
+    def flush(self) -> None:
+        """Show it."""
+        sys.stderr.flush()
+
+
 def _bar(total: int) -> "tqdm[Any]":
     """A bar of sounds on stderr; in a file, such as that of a job, a line now and then."""
     sounds = "1 sound" if total == 1 else f"{total} sounds"
     return tqdm(
         total=total,
-        file=sys.stderr,
+        file=sys.stderr if sys.stderr.isatty() else _Lines(),
         desc=sounds,
         bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left",
         mininterval=0.1 if sys.stderr.isatty() else SLOW,

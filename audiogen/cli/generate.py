@@ -5,6 +5,7 @@ What is wrong with arguments and prompts is said before torch is loaded, which t
 
 import argparse
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -24,7 +25,11 @@ def run(args: argparse.Namespace) -> int:
         variations=args.variations,
         shard=args.shard,
     )
-    import_module("audiogen.cli.making").make(args, prompts)
+    if prompts:
+        import_module("audiogen.cli.making").make(args, prompts)
+    else:
+        part, parts = args.shard
+        print(f"there are fewer sounds than shards: none for {part}/{parts}", file=sys.stderr)
     return 0
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from audiogen.checkpoint import find_codec, is_ours
 from audiogen.cli.codes_file import open_codes
-from audiogen.cli.published import published_facts
+from audiogen.cli.published import musicgen_lines, published_facts
 from audiogen.cli.words import card_facts, codec_facts, lm_facts
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.certificate import check_certificate, describe_certificate
@@ -19,6 +19,7 @@ from audiogen.model_folder.layout import check_files, model_hash, read_config
 from audiogen.released.archive import is_archive
 from audiogen.released.lm_load import lm_file
 from audiogen.released.load import released_file
+from audiogen.released.musicgen_load import is_musicgen_folder
 from audiogen.released.transformers_folder import is_encodec_folder
 
 
@@ -29,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
         path = path.parent  # of the hub: the whole model is in its cache, not the codec alone
     if is_ours(path):
         facts = _our_facts(path, verify=args.verify)
+    elif is_musicgen_folder(path):
+        facts = musicgen_lines(path, verify=args.verify)
     elif _is_published(path):
         facts = published_facts(path, verify=args.verify)
     elif path.is_file():

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from audiogen.checkpoint import load_codec
+from audiogen.checkpoint import load_codec, load_model
 from audiogen.cli.words import card_facts, codec_facts, lm_facts
 from audiogen.model_folder.certificate import check_certificate, describe_certificate
+from audiogen.model_folder.layout import model_hash
 from audiogen.released.describe import Description, describe
 from audiogen.released.facts import card_of, hashed_config
 from audiogen.released.lm_load import LMFile, build_lm
+from audiogen.released.musicgen_load import hashed_facts
 from audiogen.released.whole import load_fitting_codec
 
 
@@ -31,6 +33,28 @@ def published_facts(path: Path, *, verify: bool) -> dict[str, object]:
     if verify:
         facts |= _verified_facts(path, found)
         check_certificate(path, whole=True)
+    return facts
+
+
+def musicgen_lines(folder: Path, *, verify: bool) -> dict[str, object]:
+    """Facts of a MusicGen of transformers."""
+    found = hashed_facts(folder)
+    facts: dict[str, object] = {
+        "path": folder,
+        **card_facts(found["card"]),
+        "format": "MusicgenForConditionalGeneration of transformers",
+        **codec_facts(found["codec"]),
+        **lm_facts(found["lm"]),
+        "text encoder": f"t5, inside, width {found['lm']['text_dim']}",
+        "longest window": f"{found['max_duration']:g} s",
+    }
+    for name, entry in found["files"].items():
+        facts[name] = f"{entry['bytes'] / 1e6:,.1f} MB, sha256 {entry['sha256']}"
+    facts |= {"model hash": model_hash(found), "certificate": describe_certificate(folder)}
+    if verify:
+        load_model(folder)
+        check_certificate(folder, whole=True)
+        facts["verified"] = "every tensor is there, whole and in its place"
     return facts
 
 

@@ -202,6 +202,20 @@ def test_loudness_and_tags_reach_the_file(call, tmp_path):
     assert audio_info(path).sample_rate == 16000
 
 
+def test_a_shard_that_has_nothing_to_do(call, tmp_path):
+    records, said = call("rain", "--shard", "2/2")
+    assert records == []
+    assert said == "there are fewer sounds than shards: none for 2/2\n"
+
+
+def test_where_no_terminal_is_the_bar_is_lines(call):
+    """As in the log of a job: no carriage return, and nothing that runs into another line."""
+    _, said = call("rain", "wind")
+    assert "\r" not in said
+    assert said.endswith("\n")
+    assert any(line.startswith("2 sounds: 100%") for line in said.splitlines())
+
+
 def test_no_page(call, tmp_path):
     call("rain", "--no-page")
     assert not (tmp_path / "out" / "index.html").exists()
