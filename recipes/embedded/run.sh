@@ -18,9 +18,9 @@ source recipes/run.bash
 
 seconds=3 top_k=250 # of every sound; as `audiogen generate` draws
 clips=(--train 6000 --valid 240 --test 288) probe_clips=1920
-limit=() codec_steps=() lm_steps=() probe_steps=()
+limit=() few=() codec_steps=() lm_steps=() probe_steps=()
 if [[ $smoke ]]; then
-  seconds=1 clips=(--train 36 --valid 12 --test 12) probe_clips=36 limit=(--limit 12) probe_steps=(--steps 4)
+  seconds=1 clips=(--train 36 --valid 12 --test 12) probe_clips=36 limit=(--limit 12) few=(--limit 2) probe_steps=(--steps 4)
   codec_steps=(trainer.max_steps=6 trainer.val_check_interval=3 module.warmup_steps=2 checkpoint_every=3
     codec.num_filters=2 codec.dimension=8 samples=null)
   lm_steps=(trainer.max_steps=4 trainer.val_check_interval=2 checkpoint_every=2 lm.dim=20 samples=null)
@@ -49,7 +49,7 @@ stage probe "9/10 does it follow the caption?" "$python" -m recipes.demo.score \
   --duration "$seconds" --out "$run/scores.json" --seed "$seed" "${probe_steps[@]}"
 stage prompts "9/10 does it follow people's own words?" "$python" -m recipes.embedded.prompts \
   --model "$run/embedded" --probe-manifest "$run/probe/manifest.jsonl" --out "$run/prompts.json" \
-  --seed "$seed" "${limit[@]}" "${probe_steps[@]}"
+  --seed "$seed" "${few[@]}" "${probe_steps[@]}"
 stage card "10/10 the model with its card" "$python" -m recipes.embedded.build --model "$run/model" \
   --out "${into:-$run/embedded}" --scores "$run/scores.json" --prompts "$run/prompts.json"
 "$python" -m recipes.embedded.gates --run "$run"
