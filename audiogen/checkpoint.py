@@ -32,6 +32,12 @@ from audiogen.released.export import Parts
 from audiogen.released.facts import hashed_config
 from audiogen.released.lm_load import read_lm_file
 from audiogen.released.load import load_released_codec, released_file
+from audiogen.released.musicgen_load import (
+    hashed_facts,
+    is_musicgen_folder,
+    load_musicgen_codec,
+    load_musicgen_folder,
+)
 from audiogen.released.transformers_folder import is_encodec_folder, load_encodec_folder
 from audiogen.released.whole import is_whole, load_whole
 from audiogen.text import TextEncoder
@@ -160,6 +166,8 @@ def _load_exact(path: Path) -> Codec:
             return load_released_codec(path)
         if is_encodec_folder(path):
             return load_encodec_folder(path)
+        if is_musicgen_folder(path):
+            return load_musicgen_codec(path)
     return load_our_codec(path)
 
 
@@ -178,8 +186,8 @@ def load_model(
 
     Args:
         source: a folder that `save_model` wrote; a folder in the published layout, with
-            ``state_dict.bin`` and ``compression_state_dict.bin``, or the former's path; or a hub
-            id of either.
+            ``state_dict.bin`` and ``compression_state_dict.bin``, or the former's path; a folder
+            of a transformers `MusicgenForConditionalGeneration`; or a hub id of any of these.
         device: where the parts are put.
         dtype: of the language model; None keeps the stored one, except that half precision
             becomes float32 on the CPU. The codec and the text encoder stay float32.
@@ -201,6 +209,10 @@ def load_model(
         file = read_lm_file(folder)
         dtype = dtype or kept_dtype(file.state, device)
         model = load_whole(file, text_encoder=text_encoder, codec=codec, dtype=dtype, device=device)
+    elif not is_ours(folder) and codec is None and is_musicgen_folder(folder):
+        model = load_musicgen_folder(
+            folder, text_encoder=text_encoder, dtype=dtype or torch.float32, device=device
+        )
     elif codec is not None:
         raise ValueError(f"{folder} has its own codec: leave codec out")
     else:
@@ -241,6 +253,8 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     """
     if not is_ours(folder) and is_whole(folder):
         return hashed_config(read_lm_file(folder))
+    if is_musicgen_folder(folder):
+        return hashed_facts(folder)
     return read_config(folder)
 
 

@@ -54,7 +54,7 @@ TENSOR_FILES = ("model.safetensors", "pytorch_model.bin")
 def is_encodec_folder(path: Path) -> bool:
     """Tell whether a folder holds an `EncodecModel`."""
     try:
-        return _read_config(path).get("model_type") == "encodec"
+        return read_json(path).get("model_type") == "encodec"
     except (OSError, CheckpointError):
         return False
 
@@ -71,10 +71,10 @@ def load_encodec_folder(path: Path) -> Codec:
         FileNotFoundError: if its tensors are missing.
         CheckpointError: if the folder is damaged, or its parts do not fit each other.
     """
-    config = {**OTHERS, **_read_config(path)}
+    config = {**OTHERS, **read_json(path)}
     keywords = encodec_keywords(config, path)
-    file = _tensor_file(path)
-    state = _read_tensors(file)
+    file = tensor_file(path)
+    state = read_tensors(file)
     check_counts(keywords, state, source=file)
     codec = build_part(Codec, keywords, path / "config.json", said_in="config.json")
     load_named(codec, state, transformers_names(codec), source=file)
@@ -93,8 +93,8 @@ def read_encodec_folder(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the keywords of the `Codec` that the folder describes, and its tensors; raises as
     `load_encodec_folder` does.
     """
-    keywords = encodec_keywords({**OTHERS, **_read_config(path)}, path)
-    return keywords, _read_tensors(_tensor_file(path))
+    keywords = encodec_keywords({**OTHERS, **read_json(path)}, path)
+    return keywords, read_tensors(tensor_file(path))
 
 
 def encodec_keywords(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -160,7 +160,8 @@ def _bandwidths(config: Mapping[str, Any], path: Path) -> Sequence[float]:
     )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the config.json of a folder."""
     file = path / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -171,7 +172,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _tensor_file(path: Path) -> Path:
+def tensor_file(path: Path) -> Path:
+    """Return the file of tensors of a folder."""
     for name in TENSOR_FILES:
         if (path / name).is_file():
             return path / name
@@ -181,7 +183,8 @@ def _tensor_file(path: Path) -> Path:
     )
 
 
-def _read_tensors(file: Path) -> dict[str, Tensor]:
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read the tensors of a file of either kind."""
     if file.suffix == ".bin":
         return {k: v for k, v in read_archive(file).items() if isinstance(v, Tensor)}
     try:

@@ -8,6 +8,8 @@ from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
+from torch import Tensor
+
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 WEIGHTS = ("*.safetensors", "*.bin")
 FILES = (
@@ -18,6 +20,9 @@ TOKENIZERS = ("tokenizer.json", "vocab.json")
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")  # another package reads these
 ANSWER = 10.0  # seconds that the hub has to say whether it knows a name
 BLOB = re.compile(r"[0-9a-f]{64}")  # the hub's cache names large files by their sha256
+
+
+INSIDE = "text_encoder"  # of a MusicGen of transformers, its T5: a section, and a prefix
 
 
 class TextEncoderError(OSError):
@@ -90,9 +95,34 @@ def lacks(folder: Path) -> str | None:
 def copy_encoder(source: Path, target: Path) -> None:
     """Copy the files that an encoder is read from into a new folder."""
     target.mkdir(parents=True)
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    if isinstance(config.get(INSIDE), dict):
+        _copy_from_inside(source, target, config[INSIDE])
+        return
     pickled = () if any(source.glob("*.safetensors")) else ("*.bin",)
     for name in {file.name for pattern in (*FILES, *pickled) for file in source.glob(pattern)}:
         shutil.copyfile(source / name, target / name)
+
+
+def _copy_from_inside(source: Path, target: Path, config: dict[str, object]) -> None:
+    """Write the T5 that is a part of a MusicGen of transformers as a folder of its own."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for path in sorted(source.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(f"{INSIDE}.")]  # noqa: SIM118
+            tensors |= {name.removeprefix(f"{INSIDE}."): file.get_tensor(name) for name in names}
+    weights = target / "model.safetensors"
+    weights.touch()
+    mode = weights.stat().st_mode  # left to itself, save_file lets the owner alone read
+    save_file(tensors, weights, {"format": "pt"})
+    weights.chmod(mode)
+    text = json.dumps({**config, "architectures": ["T5EncoderModel"]}, indent=2)
+    (target / "config.json").write_text(text + "\n", encoding="utf-8")
+    for file in (*source.glob("*token*"), *source.glob("*.model")):
+        shutil.copyfile(file, target / file.name)
 
 
 def content_of(folder: Path) -> dict[str, str]:

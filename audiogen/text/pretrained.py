@@ -124,6 +124,10 @@ class PretrainedEncoder(nn.Module):
         """Return the width of the states from the network's config.json."""
         raise NotImplementedError
 
+    def _how(self, folder: Path) -> dict[str, Any]:
+        """Return further keywords to read the network of a folder by."""
+        return {}
+
     def _stated_width(self) -> int | None:
         """Return the width as far as it is known without loading anything."""
         folder = Path(self.name).expanduser()
@@ -172,7 +176,11 @@ class PretrainedEncoder(nn.Module):
                     folder, local_files_only=True
                 )
                 network, report = make(
-                    folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                    folder,
+                    local_files_only=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                    **self._how(folder),
                 )
         except (*MISTAKES, SafetensorError) as error:
             raise unreadable(folder, self.kind, first_line(error)) from error

@@ -1,14 +1,16 @@
 """The text encoder of the published models: a frozen, pretrained T5."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from audiogen.text.captions import Caption, descriptions
-from audiogen.text.folders import TextEncoderError
+from audiogen.text.folders import INSIDE, TextEncoderError
 from audiogen.text.pretrained import PretrainedEncoder, encodable, pad
 
 __all__ = ["T5Encoder", "TextEncoderError"]
@@ -94,4 +96,16 @@ class T5Encoder(PretrainedEncoder):
         return ids, mask & given[:, None]
 
     def _width(self, config: Mapping[str, Any]) -> int | None:
-        return config.get("d_model")
+        return config.get(INSIDE, config).get("d_model")
+
+    def _how(self, folder: Path) -> dict[str, Any]:
+        """Pick the T5 out of a whole MusicGen, where the folder holds one."""
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config.get(INSIDE), dict):
+            return {}
+        import transformers
+
+        return {
+            "config": transformers.T5Config(**config[INSIDE]),
+            "key_mapping": {rf"^{INSIDE}\.": ""},
+        }
