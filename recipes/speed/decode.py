@@ -11,8 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,16 @@ import torch
 
 from audiogen.lm.generate import generate_codes
 from recipes.command import Parser
-from recipes.speed.decode_cost import step_bytes
+from recipes.speed.decode_steps import measure_steps, place
 from recipes.speed.decode_subject import TEXT_POSITIONS, Subject, load_subject, make_subject
 from recipes.speed.decode_ways import WAYS, Clip, Steps, logit_errors, make_text, make_way
 from recipes.speed.lm import SIZES, make_lm
 from recipes.speed.memory import memory_of
 from recipes.speed.report import parse_works, speed_command
-from recipes.speed.timing import Times, Work, in_turns, machine_rates, read_rate
+from recipes.speed.timing import Work, machine_rates, read_rate
 
 WORKS = ("steps", "quality", "clip")
 BATCHES, POSITIONS = (1, 4, 16, 64), (0, 250, 480)
-CHUNK = 3  # steps timed together
 FRAME_RATE = 50.0  # Hz, of the published codec
 CPUINFO = Path("/proc/cpuinfo")
 JUDGED = (2, 64)  # items and frames of codes whose prediction is compared
@@ -65,95 +63,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         return report | measure_clips(subject, args, rates)
     rates |= read_rate()
     if "steps" in args.work:
-        report |= measure_steps(subject, args, rates)
+        report |= (steps := measure_steps(subject, args, rates))
+        if args.memory and not args.model:
+            add_memory(next(iter(steps.values()))["ways"], args)
     if "quality" in args.work:
         report["quality"] = {"ways": measure_quality(subject, args)}
     if "clip" in args.work:
         report["clip"] = {"ways": measure_clip(subject, args)}
     return report
-
-
-def measure_steps(
-    subject: Subject, args: argparse.Namespace, rates: Mapping[str, float]
-) -> dict[str, Any]:
-    """Time steps of all ways in turns, at every batch and position."""
-    made = {way: make_way(subject.lm, way) for way in args.ways}
-    report: dict[str, Any] = {}
-    for batch in args.batch:
-        text = subject.text(batch)
-        rounds = args.rounds if batch < 16 else max(1, args.rounds // 3)
-        for position in args.positions:
-            steps: dict[str, Work] = {}
-            for way, lm in made.items():
-                one = Steps(lm, text, position=position, max_steps=(rounds + 1) * CHUNK)
-                steps[way] = partial(repeat, one)
-            times = in_turns(steps, rounds=rounds)
-            report[place(batch, position)] = {
-                "ways": {
-                    way: figures(
-                        each(times[way]),
-                        each(times["baseline"]),
-                        batch=batch,
-                        moved=bytes_of(subject, way, batch, position),
-                        rates=rates,
-                        frame_rate=subject.frame_rate,
-                    )
-                    for way in made
-                }
-            }
-    if args.memory and not args.model and report:
-        add_memory(next(iter(report.values()))["ways"], args)
-    return report
-
-
-def repeat(step: Work) -> None:
-    """Take a few steps."""
-    for _ in range(CHUNK):
-        step()
-
-
-def each(times: Times) -> Times:
-    """Return the times of one step."""
-    return Times(seconds=[seconds / CHUNK for seconds in times.seconds])
-
-
-def place(batch: int, position: int) -> str:
-    """Name a batch and a position."""
-    return f"batch {batch} at {position}"
-
-
-def bytes_of(subject: Subject, way: str, batch: int, position: int) -> int:
-    """Return what a step of a way has to read."""
-    how = WAYS[way]
-    return step_bytes(
-        subject.lm.config,
-        batch=batch,
-        position=position,
-        text_positions=subject.text(1).shape[1],
-        weights=how.weights,
-        cache=how.cache,
-        plain=how.plain,
-    )
-
-
-def figures(
-    times: Times,
-    baseline: Times,
-    *,
-    batch: int,
-    moved: int,
-    rates: Mapping[str, float],
-    frame_rate: float,
-) -> dict[str, float]:
-    """Return what is printed of a way: a step makes one frame of every item."""
-    return {
-        "least_ms": 1e3 * times.least,
-        "median_ms": 1e3 * times.median,
-        **times.over(baseline),
-        "audio_s_per_s": batch / frame_rate / times.least,
-        "mb_per_step": moved / 1e6,
-        "bandwidth_share": moved / times.least / 1e9 / rates["read_gb_per_s"],
-    }
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.fast import FastLM
 from audiogen.lm.model import TokenLM
 from recipes.speed import decode as program
-from recipes.speed import decode_gpu
+from recipes.speed import decode_gpu, decode_steps
 from recipes.speed.decode_cost import cross_weights, step_bytes, streamed_weights
 from recipes.speed.decode_subject import load_subject, make_subject
 from recipes.speed.decode_ways import WAYS, Steps, logit_errors, make_text, make_way, remember
@@ -73,7 +73,7 @@ def test_bytes_of_the_cache_and_of_captions():
 
 
 def test_figures():
-    found = program.figures(
+    found = decode_steps.figures(
         Times(seconds=[0.02, 0.04, 0.03]),
         Times(seconds=[0.2, 0.1, 0.6]),
         batch=4,
@@ -227,7 +227,7 @@ def test_mistakes_are_one_line(arguments, message, capsys, monkeypatch):
 
 def test_expected_names_what_there_is():
     expected = json.loads(EXPECTED.read_text())
-    places = [program.place(b, at) for b in program.BATCHES for at in program.POSITIONS]
+    places = [decode_steps.place(b, at) for b in program.BATCHES for at in program.POSITIONS]
     for gate in expected["decode"]:
         assert gate["work"] in [*places, "quality"]
         assert gate["way"] in WAYS
