@@ -5,6 +5,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,11 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
         _tell(args, model)
         try:
             make_sounds(model, todo, options, args, writer)
-        finally:
-            _page(args, written=True)
+        except BaseException:
+            with suppress(OSError):  # of a disk that is full: the sounds have said so
+                _page(args, written=True)
+            raise
+        _page(args, written=True)
     else:
         _page(args, written=False)
 
