@@ -8,6 +8,7 @@ import torch
 
 from audiogen.lm.decoding import StepDecoder
 from audiogen.lm.fast import FastLM
+from audiogen.lm.graphs import Graphs
 from audiogen.lm.model import TokenLM
 from recipes.speed import decode as program
 from recipes.speed import decode_gpu, decode_steps
@@ -249,6 +250,34 @@ def test_marks_of_a_clip_on_a_gpu(monkeypatch):
         marks(done, 30)
     assert marks.seconds == {1: 0, 20: 1}
     assert marks.per_step(0) == pytest.approx(1 / decode_gpu.WINDOW)
+
+
+class Repeated(Graphs):
+    """Graphs without a GPU: what would be captured is done again."""
+
+    def __init__(self, *, strict):
+        super().__init__(capture=lambda action: action, strict=strict, bucket=8)
+
+
+def test_clips_of_a_gpu_without_one(monkeypatch):
+    """The same program on a CPU, all but the compiled way."""
+    for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 1e9)
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda self: self)
+    monkeypatch.setattr("audiogen.lm.graphs.Graphs", Repeated)
+    monkeypatch.setattr(decode_gpu, "FRAMES", 12)
+    monkeypatch.setattr(decode_gpu, "WINDOW", 3)
+    makes = {way: how for way, how in decode_gpu.MAKES.items() if "compiled" not in way}
+    monkeypatch.setattr(decode_gpu, "MAKES", makes)
+    args = argparse.Namespace(batch=[1, 2], positions=[0, 5, 11])
+    report = decode_gpu.measure_clips(make_subject("smoke"), args, {"copy_gb_per_s": 10.0})
+    assert set(report["batch 1"]["ways"]) == set(makes)
+    assert set(report["batch 2"]["ways"]) == set(makes) - set(decode_gpu.ONCE)
+    graph = report["batch 1"]["ways"]["near-graph"]
+    assert set(graph) >= {"ms_per_step", "ms_at_0", "ms_at_5", "audio_s_per_s", "ratio", "peak_gb"}
+    assert "ms_at_11" not in graph  # the clip ends before the window does
+    assert report["batch 1"]["ways"]["baseline-bf16"]["ratio"] == 1
 
 
 @pytest.mark.gpu
