@@ -5,8 +5,10 @@ size and sha256 of each tensor file. Files are safetensors: nothing in a folder 
 ``stored_as`` "float16" their weights take half the bytes and are read as the float32 they were.
 """
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +109,12 @@ def write_tensors(
     """
     path.touch()
     mode = path.stat().st_mode
-    save_file(dict(tensors), path, None if metadata is None else dict(metadata))
+    try:
+        save_file(dict(tensors), path, None if metadata is None else dict(metadata))
+    except SafetensorError as error:
+        if "os error 28" in str(error):  # its own class says so in words alone
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     path.chmod(mode)
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from audiogen.checkpoint import load_model
+from audiogen.files import full_disk
 from audiogen.model_folder.layout import CheckpointError, read_config
 
 
@@ -148,3 +150,16 @@ def test_no_folder(tmp_path):
     (tmp_path / "config.json").write_text("[" * 100000)
     with pytest.raises(CheckpointError, match="is not JSON"):
         read_config(tmp_path)
+
+
+def test_a_full_disk_is_said_as_every_other_full_disk(model, tmp_path, monkeypatch):
+    """Safetensors has a class of its own for it; a traceback is what came of that."""
+
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
+
+    monkeypatch.setattr("audiogen.model_folder.layout.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*codec\.safetensors") as caught:
+        model.save_pretrained(tmp_path / "m")
+    assert full_disk(caught.value) is not None
+    assert not list(tmp_path.iterdir())
