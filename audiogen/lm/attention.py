@@ -18,7 +18,7 @@ class TextMask:
     """
 
     attend: Tensor  # [B, 1, 1, L]: bool, true somewhere in every row, or as `as_bias` makes it
-    present: Tensor  # bool [B, 1, 1], false for a row without text
+    present: Tensor | None  # bool [B, 1, 1], false for a row without text; None: see `as_bias`
 
     @classmethod
     def of(cls, mask: Tensor | None) -> "TextMask | None":
@@ -29,8 +29,11 @@ class TextMask:
         return cls(attend=(mask | ~present)[:, None, None], present=present[:, None])
 
     def as_bias(self, dtype: torch.dtype) -> "TextMask":
-        """Return it as what is added to scores, so that no step has to convert it."""
-        return TextMask(as_bias(self.attend, dtype), self.present)
+        """Return it as what is added to scores, so that no step has to convert it.
+
+        It is for a text that is zero in rows without any, which then hear silence by themselves.
+        """
+        return TextMask(as_bias(self.attend, dtype), None)
 
 
 class Attention(nn.Module):
@@ -100,7 +103,7 @@ class CrossAttention(Attention):
             queries, keys, values, attn_mask=None if mask is None else mask.attend
         )
         output = self.merge_heads(attended.to(x.dtype))
-        if mask is None:
+        if mask is None or mask.present is None:
             return output
         silence = self.silence()
         return output.where(mask.present, 0 if silence is None else silence)

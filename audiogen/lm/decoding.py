@@ -1,6 +1,7 @@
 """Reading a sequence step by step: what a `TokenLM` remembers between two steps."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class StepDecoder:
         self.layers = lm.layers
         self.mask: TextMask | None
         self.memories: list[tuple[Tensor, Tensor]] | list[None]
+        # Of a square as large as the head, which is the largest layer of a narrow model.
+        self.head_width = math.isqrt(lm.dim * lm.num_codebooks * lm.codebook_size)
         self.position = 0  # steps read so far
         weight = lm.embedding.weight
         # Attention of one query is about three times slower in bfloat16 than in float32 on a CPU.
@@ -52,6 +55,8 @@ class StepDecoder:
         self, text: Tensor, text_mask: Tensor | None, dtype: torch.dtype
     ) -> tuple[TextMask | None, list[tuple[Tensor, Tensor]]]:
         mask = TextMask.of(text_mask)
+        if mask is not None and mask.present is not None:
+            text = text.where(mask.present, 0)
         memories = [block.cross_attention.memory(text) for block in self.layers]
         return (
             None if mask is None else mask.as_bias(dtype),
@@ -76,7 +81,6 @@ class StepDecoder:
                 part.copy_(value)
         if self.mask is not None and mask is not None:
             self.mask.attend.copy_(mask.attend)
-            self.mask.present.copy_(mask.present)
 
     def of_rows(self, start: int, stop: int) -> "StepDecoder":
         """Return a pass of some rows, all with a caption or all without; they share the cache."""
@@ -118,4 +122,5 @@ class StepDecoder:
             x = self.lm.embed_at(sequence, positions)
             for block, memory, slot in zip(self.layers, self.memories, slots, strict=True):
                 x = block(x, memory, self.mask, slot)
+        with step_products(self.head_width):
             return self.lm.to_logits(x[:, -1:])[:, :, 0].float()

@@ -172,11 +172,15 @@ class Block(nn.Module):
 
 
 def _add_rows(x: Tensor, heard: Tensor) -> Tensor:
-    """Add [B, S, D] to the first B rows of [R, S, D]."""
+    """Add [B, S, D] to the first B rows of [R, S, D]; in place where no gradient is lost by it."""
     count = len(heard)
     if count == len(x):
         return x + heard
-    return torch.cat([x[:count] + heard, x[count:]]) if count else x
+    if torch.is_grad_enabled():
+        return torch.cat([x[:count] + heard, x[count:]])
+    if count:
+        x[:count] += heard
+    return x
 
 
 def init_weight(
