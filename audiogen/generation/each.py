@@ -110,10 +110,10 @@ class Batching(Drawing):
                 tally.total += item.num_frames * settings.best_of
                 yield item
 
-        if not isinstance(captions, Sequence | Mapping):
-            return known()
-        if isinstance(captions, str | Mapping):
+        if isinstance(captions, str | Mapping) or not isinstance(captions, Iterable):
             check_captions(captions)  # type: ignore[arg-type]
+        if not isinstance(captions, Sequence):
+            return known()
         if settings.best_of > 1 and len(captions):
             check_choice(captions, settings.scorer)  # type: ignore[arg-type]
         return iter(list(known()))

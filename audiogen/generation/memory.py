@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-SAID = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+SAID = (
+    *("out of memory", "not enough memory", "can't allocate memory", "alloc_failed"),
+    "storage size calculation overflowed",
+)
 
 
 class TooLittleMemoryError(MemoryError):

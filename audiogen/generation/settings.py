@@ -11,6 +11,8 @@ from audiogen.generation.seeds import Seed
 from audiogen.lm.guidance import check_guidance
 from audiogen.lm.sampling import check_sampling, is_number
 
+MOST_CANDIDATES = 1000  # of a caption: all are held until the best is known
+
 
 class Options(TypedDict, total=False):
     """Keyword arguments that every generating method of `AudioGen` takes."""
@@ -64,6 +66,8 @@ class Settings:
         best_of = self.best_of
         if not is_number(best_of, whole=True) or best_of < 1:
             raise ValueError(f"best_of must be a whole number of at least 1, got {best_of!r}")
+        if best_of > MOST_CANDIDATES:
+            raise ValueError(f"best_of is at most {MOST_CANDIDATES}, got {best_of}")
         if best_of > 1 and not self.draws:
             raise ValueError(
                 f"best_of {best_of} is a choice between draws, and greedy or temperature 0 gives "

@@ -130,6 +130,7 @@ def test_a_caption_is_needed_where_a_scorer_of_ours_judges(model):
     ("options", "message"),
     [
         ({"best_of": 0}, "best_of must be a whole number of at least 1, got 0"),
+        ({"best_of": 10**9}, "best_of is at most 1000, got 1000000000"),
         ({"best_of": 1.5}, "best_of must be a whole number"),
         ({"best_of": True}, "best_of must be a whole number"),
         ({"best_of": 2, "greedy": True}, "greedy or temperature 0 gives the same sound"),

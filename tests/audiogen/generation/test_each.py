@@ -133,6 +133,8 @@ def test_the_padding_of_the_reference_keeps_the_order_given(model):
         ({"durations": 0}, "item 0: duration must be more than 0 seconds"),
         ({"descriptions": ["a", 5]}, "item 1: must be a string or None"),
         ({"descriptions": "rain"}, "got one string"),
+        ({"descriptions": {"description": "rain"}}, "got one caption"),
+        ({"descriptions": 5}, "expected a list of captions, got int"),
         ({"batch_size": 0}, "batch_size must be a number of at least 1, got 0"),
         ({"batch_size": 1.5}, "batch_size must be a number"),
         ({"guidance_scale": float("nan")}, "guidance_scale must be a finite number"),
@@ -226,9 +228,10 @@ def test_a_call_that_does_not_fit_names_its_batch(model, short_of_memory):
         model.generate(["a", "b", "c"], duration=0.02)
 
 
-def test_memory_that_really_runs_out(model):
+@pytest.mark.parametrize("duration", [1e13, 1e15])
+def test_memory_that_really_runs_out(model, duration):
     with pytest.raises(TooLittleMemoryError, match="not enough memory: "):
-        model.generate(["a"], duration=1e13)
+        model.generate(["a"], duration=duration)
 
 
 def test_other_errors_stay_what_they_are(model):
