@@ -115,7 +115,7 @@ class Batching(Drawing):
         if not isinstance(captions, Sequence):
             return known()
         if settings.best_of > 1 and len(captions):
-            check_choice(captions, settings.scorer)  # type: ignore[arg-type]
+            check_choice(captions, settings.scorer)
         return iter(list(known()))
 
     def _made(
