@@ -165,7 +165,8 @@ def words(base: Path, sounds: Path, runs: Path, steps: int) -> list[str]:
         f"tokens={sounds}/tokens", "data.batch_size=3", "data.num_workers=0", "samples=null",
         "module.lora.rank=2", "module.lora.dropout=0.2", "module.schedule.warmup=2",
         f"updates={steps}", f"trainer.max_steps={steps}", "checkpoint_every=2",
-        "trainer.val_check_interval=3", "trainer.log_every_n_steps=1", "trainer.enable_progress_bar=true", f"paths.runs={runs}",
+        "trainer.val_check_interval=3", "trainer.log_every_n_steps=1",
+        "trainer.enable_progress_bar=true", f"paths.runs={runs}",
     ]  # fmt: skip
 
 
