@@ -6,6 +6,7 @@ import torch
 from audiogen.audio import write_audio
 from audiogen.checkpoint import save_codec
 from audiogen.cli import main
+from audiogen.model_folder.layout import VERSION
 from audiogen.released import export_released
 
 
@@ -43,7 +44,7 @@ def test_a_codec(info, model, tmp_path):
     code, facts = info(save_codec(model.codec, tmp_path / "codec"))
     assert code == 0
     assert "language model" not in facts
-    assert facts["format"].startswith("audiogen-codec 1, by audiogen ")
+    assert facts["format"].startswith(f"audiogen-codec {VERSION}, by audiogen ")
 
 
 def test_damage(info, saved):
