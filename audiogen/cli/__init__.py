@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {NO_MODEL}", file=sys.stderr)
         return 2
     try:
+        # Threads that spin while they wait starve each other as soon as another program runs: what
+        # takes seconds then takes minutes. Read once, when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # Here, so that --help and wrong arguments answer before torch is loaded.
         command: Callable[[argparse.Namespace], int] = import_module(args.module).run
         code = command(args)

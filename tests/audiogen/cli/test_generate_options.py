@@ -1,5 +1,6 @@
 """Options that contradict each other or make no sense: one line, and before torch is loaded."""
 
+import os
 import subprocess
 import sys
 
@@ -73,3 +74,15 @@ def test_a_model_that_reads_words_by_their_hash_needs_no_transformers(saved, tmp
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_waiting_threads_leave_their_core_to_other_programs():
+    # libgomp says so itself, and did so only for a setting made before torch was loaded.
+    command = [sys.executable, "-m", "audiogen", "info", "none/such"]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        command, env={**environment, "OMP_DISPLAY_ENV": "true"}, capture_output=True, text=True
+    )
+    if "OMP_NUM_THREADS" not in done.stderr:
+        pytest.skip("this torch is not built with a libgomp that displays its settings")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
