@@ -96,6 +96,9 @@ class FastLM(TokenLM):
         self.blocks = nn.ModuleList(convert(block) for block in lm.layers)
         self.head = convert(lm.head)
         self.options = {"linear": linear}
+        if release and self._device.type == "cpu":
+            for weight in self.parameters():  # else one of them would keep a mapped file in memory
+                weight.data = weight.data.clone()
         self.eval()
 
     @property
