@@ -22,8 +22,9 @@ limit=() few=() codec_steps=() lm_steps=() probe_steps=()
 if [[ $smoke ]]; then
   seconds=1 clips=(--train 36 --valid 12 --test 12) probe_clips=36 limit=(--limit 12) few=(--limit 2) probe_steps=(--steps 4)
   codec_steps=(trainer.max_steps=6 trainer.val_check_interval=3 module.warmup_steps=2 checkpoint_every=3
-    codec.num_filters=2 codec.dimension=8 samples=null)
-  lm_steps=(trainer.max_steps=4 trainer.val_check_interval=2 checkpoint_every=2 lm.dim=20 samples=null)
+    codec.num_filters=2 codec.dimension=8 samples=null logger=csv)
+  lm_steps=(trainer.max_steps=4 trainer.val_check_interval=2 checkpoint_every=2 lm.dim=20 samples=null
+    logger=csv)
 fi
 card=(+card.licence=CC0-1.0 '+card.training_data="procedural sounds of AudioGen"')
 
