@@ -35,7 +35,8 @@ def safe_name(value: object, *, place: str, column: str) -> str:
         ValueError: if a system would not take it, or take it for something else.
     """
     name = SOUND_SUFFIX.sub("", str(value).strip())
-    plain = name.isprintable() and not UNSAFE & set(name)
+    told = isinstance(value, str | int | float) and not isinstance(value, bool)
+    plain = told and name.isprintable() and not UNSAFE & set(name)
     if not plain or name.startswith(".") or name.endswith((".", " ")) or not name:
         raise ValueError(
             f"{place}: {column} {name!r:.80} cannot name a file: use letters, digits, - and _"

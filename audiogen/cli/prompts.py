@@ -3,12 +3,12 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from audiogen.cli.names import safe_name, same_file
-from audiogen.cli.prompt_files import NAME_COLUMNS, PROMPT_COLUMNS, read_rows
+from audiogen.cli.prompt_files import NAME_COLUMNS, PROMPT_COLUMNS, place_of, read_rows
 
 WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")  # pandas writes 1 as 1.0
 HALVES = re.compile("[\ud800-\udfff]")
@@ -24,6 +24,7 @@ class Prompt:
     name: str | None  # of the file, without suffix; None makes one of text and seed
     duration: float | None = None  # seconds; None is as long as the others
     guidance_scale: float | None = None  # None is that of the others
+    place: str | None = field(default=None, compare=False)  # file:line of a row with one of both
 
 
 def gather_prompts(
@@ -55,7 +56,7 @@ def gather_prompts(
     found = _varied(_gathered(texts, file, seed, item), variations)
     prompts = [p for index, p in enumerate(_distinct(found)) if index % shard[1] == shard[0] - 1]
     if not prompts and shard[0] == 1:
-        where = f"{file} holds no prompt" if file else "no prompt given"
+        where = f"{place_of(file)} holds no prompt" if file else "no prompt given"
         raise ValueError(f'{where}: for example audiogen generate "a dog barks"')
     return prompts
 
@@ -68,7 +69,7 @@ def _gathered(
         place = f"prompt {index + 1}"
         yield place, _prompt({"prompt": text}, place, seed, item + index)
     for index, (line, row) in enumerate(read_rows(file) if file else (), start=item + len(texts)):
-        place = f"{file}:{line}"
+        place = f"{place_of(file)}:{line}"
         yield place, _prompt(row, place, seed, index)
 
 
@@ -106,18 +107,22 @@ def _prompt(row: Mapping[str, Any], place: str, seed: int, position: int) -> Pro
         raise ValueError(f"{place}: no prompt in this line: expected words that describe a sound")
     if HALVES.search(text):
         raise ValueError(f"{place}: {text!r:.80} holds half characters: write it as UTF-8")
+    if "\0" in text:
+        raise ValueError(f"{place}: not text, it holds NUL characters: remove them")
     own_seed, item = _integer(row, "seed", place), _integer(row, "item", place)
     column = next((key for key in NAME_COLUMNS if row.get(key) not in (None, "")), None)
     duration = None if row.get("path") else _number(row, "duration", place)  # a manifest's is of
     if duration is not None and duration <= 0:  # the clip that lies there, not of one to make
         raise ValueError(f"{place}: duration must be more than 0 seconds, got {duration:g}")
+    scale = _number(row, "guidance_scale", place)
     return Prompt(
         text=" ".join(text.split()),
         seed=seed if own_seed is None else own_seed,
         item=position if own_seed is None else item or 0,
         name=safe_name(row[column], place=place, column=column) if column else None,
         duration=duration,
-        guidance_scale=_number(row, "guidance_scale", place),
+        guidance_scale=scale,
+        place=None if duration is None and scale is None else place,
     )
 
 

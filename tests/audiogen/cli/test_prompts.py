@@ -1,7 +1,11 @@
 """Prompts from arguments and files; what is no prompt is named by file and line."""
 
+import io
+import os
 import sys
+import threading
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -72,7 +76,12 @@ def test_whole_numbers_as_pandas_writes_them(tmp_path):
         ("p.csv", 'prompt,id\n"rain,a\nwind,b\n', "p.csv: a quotation mark is never closed"),
         ("p.csv", "prompt\n" + "w" * 200000, "p.csv: field larger than field limit"),
         ("p.csv", 'id,prompt\n"a\nb",rain\n', "p.csv:3: id .* cannot name a file"),
-        ("p.csv", "id,prompt\na\0,rain\n", "p.csv:2: id .* cannot name a file"),
+        ("p.csv", "id,prompt\na\0,rain\n", "p.csv:2: not text, it holds NUL"),
+        ("p.txt", "dog\nra\0in\n", "p.txt:2: not text"),
+        ("p.jsonl", '{"prompt": "ra\0in"}\n', "p.jsonl:1: not text"),
+        ("p.jsonl", '{"prompt": "ra\\u0000in"}\n', "p.jsonl:1: not text"),
+        ("p.jsonl", '{"prompt": "rain", "id": true}\n', "p.jsonl:1: id 'True' cannot name a file"),
+        ("p.jsonl", '{"prompt": "rain", "id": ["a"]}\n', "p.jsonl:1: id .* cannot name a file"),
         ("p.jsonl", "[" * 100000, "p.jsonl:1: not JSON"),
         ("p.jsonl", '{"prompt": "\\ud800 rain"}\n', "p.jsonl:1: .* holds half characters"),
         ("p.jsonl", '{"prompt": "rain", "id": "\\ud800"}\n', "p.jsonl:1: id .* cannot name a file"),
@@ -100,6 +109,12 @@ def test_no_prompt_at_all(tmp_path):
     (tmp_path / "p.txt").write_bytes("rain\nHündchen\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"p.txt is not text in UTF-8 \(line 2\): save it"):
         gather_prompts([], tmp_path / "p.txt", seed=0)
+    for name in ("p.txt", "p.csv", "p.jsonl"):
+        (tmp_path / name).write_bytes("rain\n".encode("utf-16-le"))
+        with pytest.raises(ValueError, match=f"{name}:1: not text"):
+            gather_prompts([], tmp_path / name, seed=0)
+    with pytest.raises(FileNotFoundError, match="is a device, neither a file nor a pipe"):
+        gather_prompts([], Path("/dev/zero"), seed=0)
     with pytest.raises(FileNotFoundError, match="is a folder, not a file"):
         gather_prompts([], tmp_path, seed=0)
 
@@ -129,9 +144,27 @@ def test_tables_of_every_spreadsheet(tmp_path, name, text):
     assert found == [("1", "rain, wind", 2.5), ("2", "a dog", None)]
 
 
+@pytest.mark.parametrize(
+    "text", ["rain\na dog\n", "id;prompt\n;rain\n;a dog\n", '{"text": "rain"}\n{"text": "a dog"}']
+)
+def test_a_pipe_and_stdin_are_known_by_their_first_line(tmp_path, monkeypatch, text):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[text])
+    writer.start()
+    piped = gather_prompts([], tmp_path / "pipe", seed=0)
+    writer.join()
+    assert [p.text for p in piped] == ["rain", "a dog"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert gather_prompts([], Path("-"), seed=0) == piped
+    with pytest.raises(ValueError, match="stdin holds no prompt"):
+        gather_prompts([], Path("/dev/stdin"), seed=0)
+
+
 def test_columns_that_are_not_used_are_named(tmp_path, capsys):
     gather(tmp_path / "p.csv", "prompt,sede,id\nrain,3,a\n")
     assert "p.csv: not used: column sede" in capsys.readouterr().err
+    gather(tmp_path / "p.csv", "prompt,a\x1b[31m\nrain,3\n")
+    assert r"not used: column a\x1b[31m" in capsys.readouterr().err
 
 
 def test_a_row_may_have_its_own_length_and_guidance(tmp_path):
