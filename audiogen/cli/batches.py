@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from audiogen.cli.records import Writer
 from audiogen.generation.memory import TooLittleMemoryError, is_out_of_memory
 from audiogen.pipeline import AudioGen
 
-CHUNK = 512  # sounds that are looked for again, as another process may have made them, and sorted
+CHUNK = 512  # sounds that are sorted by what they have in common
 SLOW = 30.0  # seconds between lines where the bar goes into a file
 OPTIONS = {  # what Python calls what -> what it is called here
     "batch_size": "--batch-size",
@@ -44,20 +45,22 @@ def make_sounds(
     Raises:
         TooLittleMemoryError: naming the option that costs least, if one sound alone does not fit.
     """
-    make = _continuing(model, args) if args.prompt_audio else _plain(model, args)
+    start = _start(model, args.prompt_audio) if args.prompt_audio else None
     with _in_words_of_options(), _bar(len(jobs)) as bar:
         for first in range(0, len(jobs), CHUNK):
-            chunk = jobs[first : first + CHUNK]
             done = first
-            for group in _alike(chunk):
-                todo = [job for job in group if not is_done(job)]
-                done += len(group) - len(todo)
-                for job, sound, extra in make(todo, options, _scaled(bar, done, len(todo))):
+            for group in _alike(jobs[first : first + CHUNK]):
+                report = _scaled(bar, done, len(group))
+                for job, sound, extra in _made(model, group, options, start, args, report):
                     writer(job, sound, extra)
-                    with _beside_a_bar():
-                        print(job.path, flush=True)
-                done += len(todo)
+                    _print(job)
+                done += len(group)
         bar.update(len(jobs) - bar.n)
+
+
+def _print(job: Job) -> None:
+    with _beside_a_bar():
+        print(job.path, flush=True)
 
 
 def _alike(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -69,77 +72,51 @@ def _alike(jobs: Sequence[Job]) -> list[list[Job]]:
     return [list(group) for _, group in groupby(sorted(jobs, key=scale), key=scale)]
 
 
-def _told(job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
-    told = {**options, "guidance_scale": job.settings["guidance_scale"]}
-    told.pop("duration")
-    return told
+def _start(model: AudioGen, path: Path) -> Tensor:
+    """Return the codes int64 [1, K, P] of the sound that is to be continued."""
+    sound, rate = read_audio(path)
+    try:
+        return model.encode(sound, rate)
+    except (ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(
+            f"--continue {path}: {sound.shape[-1]} samples at {rate} Hz cannot be continued: "
+            f"{error}"
+        ) from error
 
 
-def _plain(
-    model: AudioGen, args: argparse.Namespace
-) -> Callable[[Sequence[Job], Mapping[str, Any], Report], Iterator[Made]]:
-    def make(jobs: Sequence[Job], options: Mapping[str, Any], report: Report) -> Iterator[Made]:
-        if not jobs:
-            return
-        sounds = model.generate_each(
-            [job.prompt.text for job in jobs],
-            durations=[job.settings["duration"] for job in jobs],
-            seeds=[(job.prompt.seed, job.prompt.item) for job in jobs],
-            batch_size=args.batch_size,
-            progress=report,
-            **_told(jobs[0], options),
-        )
-        for made in sounds:
-            scored = {"scorer": made.scorer, "score": made.score, "scores": list(made.scores)}
-            yield jobs[made.index], made.waveform, scored if made.scores else {}
+def _made(
+    model: AudioGen,
+    jobs: Sequence[Job],
+    options: Mapping[str, Any],
+    start: Tensor | None,
+    args: argparse.Namespace,
+    report: Report,
+) -> Iterator[Made]:
+    """Make jobs of one guidance scale, but those that another process has made meanwhile."""
 
-    return make
+    def wanted(index: int) -> bool:
+        if is_done(jobs[index]):
+            _print(jobs[index])
+            return False
+        return True
 
-
-def _continuing(
-    model: AudioGen, args: argparse.Namespace
-) -> Callable[[Sequence[Job], Mapping[str, Any], Report], Iterator[Made]]:
-    """As `_plain`, of sounds that all begin with the one that is to be continued."""
-    start = model.encode(*read_audio(args.prompt_audio))
-    size = args.batch_size
-
-    def attempt(batch: Sequence[Job], told: dict[str, Any], report: Report) -> Tensor:
-        codes = model.generate_codes(
-            [job.prompt.text for job in batch],
-            duration=batch[0].settings["duration"],
-            prompt_codes=start.expand(len(batch), -1, -1),
-            seeds=[(job.prompt.seed, job.prompt.item) for job in batch],
-            progress=report,
-            **told,
-        )
-        return model.decode(codes)
-
-    def make(jobs: Sequence[Job], options: Mapping[str, Any], report: Report) -> Iterator[Made]:
-        nonlocal size
-        left, done = sorted(jobs, key=_seconds), 0
-        while left:
-            batch = [job for job in left[:size] if _seconds(job) == _seconds(left[0])]
-            rows, base = len(batch), done
-
-            def moved(n: int, of: int, rows: int = rows, base: int = base) -> None:
-                report(round(1000 * (base + rows * n / of)), 1000 * len(jobs))
-
-            try:
-                sounds = attempt(batch, _told(batch[0], options), moved)
-            except (RuntimeError, MemoryError) as error:
-                if rows == 1 or not is_out_of_memory(error):
-                    raise
-                size = rows // 2
-                print(f"memory ran out: going on with --batch-size {size}", file=sys.stderr)
-                continue
-            yield from ((job, sound, {}) for job, sound in zip(batch, sounds, strict=True))
-            left, done = left[rows:], done + rows
-
-    return make
-
-
-def _seconds(job: Job) -> float:
-    return float(job.settings["duration"])
+    told = {name: value for name, value in options.items() if name != "duration"}
+    sounds = model.generate_each(
+        [job.prompt.text for job in jobs],
+        durations=[job.settings["duration"] for job in jobs],
+        seeds=[(job.prompt.seed, job.prompt.item) for job in jobs],
+        batch_size=args.batch_size,
+        prompt_codes=start,
+        wanted=wanted,
+        progress=report,
+        **{**told, "guidance_scale": jobs[0].settings["guidance_scale"]},
+    )
+    for made in sounds:
+        scores = {"n": made.n, "scores": list(made.scores)}
+        scored = {"scorer": made.scorer, "score": made.score, **scores}
+        yield jobs[made.index], made.waveform, scored if made.scores else {}
 
 
 @contextmanager

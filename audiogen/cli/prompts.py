@@ -68,7 +68,9 @@ def _gathered(
     for index, text in enumerate(texts):
         place = f"prompt {index + 1}"
         yield place, _prompt({"prompt": text}, place, seed, item + index)
-    for index, (line, row) in enumerate(read_rows(file) if file else (), start=item + len(texts)):
+    if file is None:
+        return
+    for index, (line, row) in enumerate(read_rows(file), start=item + len(texts)):
         place = f"{place_of(file)}:{line}"
         yield place, _prompt(row, place, seed, index)
 

@@ -16,6 +16,7 @@ from audiogen.text.captions import Caption, attributes, check_captions
 logger = logging.getLogger(__name__)
 
 AHEAD = 1024  # captions of an iterator that are read before the first sounds come
+MOST = 2**31  # that wait at once, whatever size a batch may have
 END: Any = object()  # of an iterator
 Result = TypeVar("Result")
 
@@ -135,7 +136,7 @@ def in_batches(
         return
     waiting: list[Item] = []
     while True:
-        room = max(ahead, size) - len(waiting)
+        room = min(max(ahead, size), MOST) - len(waiting)
         fresh = list(islice(items, room))
         waiting += fresh
         if not waiting:

@@ -1,12 +1,13 @@
 """Any number of sounds, each yielded once its batch is done."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Unpack
 
 import torch
+from torch import Tensor
 
 from audiogen.generation.batches import AHEAD, Fitting, Generated, Item, in_batches, read_items
 from audiogen.generation.choosing import check_choice
@@ -22,6 +23,7 @@ from audiogen.generation.settings import (
     follows_reference,
 )
 from audiogen.generation.shelf import Shelf
+from audiogen.generation.stages import as_tensor
 from audiogen.lm.sampling import is_number
 from audiogen.text import Caption, check_captions
 
@@ -35,6 +37,8 @@ class Batching(Drawing):
         *,
         durations: float | Iterable[float] | None = None,
         batch_size: int = 8,
+        prompt_codes: Tensor | None = None,
+        wanted: Callable[[int], bool] | None = None,
         **options: Unpack[Options],
     ) -> Iterator[Generated]:
         """Generate any number of sounds, in batches of equal length; yield each once it is done.
@@ -50,6 +54,8 @@ class Batching(Drawing):
             durations: seconds, for all or one per item.
             batch_size: sounds computed at once, candidates of ``best_of`` counted; the fewer, the
                 less memory.
+            prompt_codes: int64 [1, K, P] that every sound begins with, as `encode` gives them.
+            wanted: asked of each index before its batch is made; false leaves the sound out.
             options: see `audiogen.generation.settings.Options`. ``seeds`` may be an iterator too.
                 ``progress`` hears of the frames of all candidates of all items known so far.
 
@@ -67,7 +73,9 @@ class Batching(Drawing):
             self._load(settings.scorer)
         rows, own = int(batch_size), options.get("padding", "own") == "own"
         tally = self._tally(0, options)
-        items = self._items(descriptions, durations, settings, options, tally)
+        given = None if prompt_codes is None else _one_prompt(prompt_codes)
+        new = partial(_new_frames, given=given, each=settings.best_of)
+        items = self._items(descriptions, durations, settings, options, tally, new)
         fitting = Fitting(
             rows,
             per_item=settings.best_of,
@@ -83,8 +91,15 @@ class Batching(Drawing):
             by_seconds=follows_reference(options),
         )
         make = partial(
-            self._made, settings=settings, options=options, tally=tally, shelf=Shelf(most_rows=None)
+            self._made,
+            settings=settings,
+            options=options,
+            prompt=given,
+            tally=tally,
+            shelf=Shelf(most_rows=None),
         )
+        if wanted is not None:
+            batches = (_still_wanted(batch, wanted, tally, new) for batch in batches)
         return chain.from_iterable(fitting.run(batch, make) for batch in batches)
 
     def _items(
@@ -94,6 +109,7 @@ class Batching(Drawing):
         settings: Settings,
         options: Options,
         tally: Tally,
+        new: Callable[[Item], int],
     ) -> Iterator[Item]:
         """Read items, their frames being added to those to do; those of a sequence all now."""
         self._window_frames(settings)
@@ -107,7 +123,7 @@ class Batching(Drawing):
 
         def known() -> Iterator[Item]:
             for item in items:
-                tally.total += item.num_frames * settings.best_of
+                tally.total += new(item)
                 yield item
 
         if isinstance(captions, str | Mapping) or not isinstance(captions, Iterable):
@@ -125,6 +141,7 @@ class Batching(Drawing):
         *,
         settings: Settings,
         options: Options,
+        prompt: Tensor | None,
         tally: Tally,
         shelf: Shelf,
     ) -> list[Generated]:
@@ -137,6 +154,7 @@ class Batching(Drawing):
                 replace(settings, duration=items[0].duration),
                 options,
                 seeds=seeds or None,
+                prompt=prompt if prompt is None else prompt.expand(len(items), -1, -1),
             )
             parts = [call.rows[at : at + rows] for at in range(0, len(call.rows), rows)]
             drawn = [self._draw(call, part, tally, weight=len(part), shelf=shelf) for part in parts]
@@ -162,3 +180,33 @@ class Batching(Drawing):
         """Give memory back to the device."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _one_prompt(codes: object) -> Tensor:
+    prompt = as_tensor(codes, name="prompt_codes")
+    if prompt.ndim != 3 or len(prompt) != 1:
+        raise ValueError(
+            "every sound begins with the same prompt_codes: expected one, [1, K, P], got "
+            f"{list(prompt.shape)}"
+        )
+    return prompt
+
+
+def _new_frames(item: Item, *, given: Tensor | None, each: int) -> int:
+    """Frames to make of an item, of all its candidates, behind a prompt that is ``given``."""
+    return max(0, item.num_frames - (0 if given is None else given.shape[-1])) * each
+
+
+def _still_wanted(
+    batch: Sequence[Item],
+    wanted: Callable[[int], bool],
+    tally: Tally,
+    new: Callable[[Item], int],
+) -> list[Item]:
+    kept = []
+    for item in batch:
+        if wanted(item.index):
+            kept.append(item)
+        else:
+            tally.add(new(item))
+    return kept

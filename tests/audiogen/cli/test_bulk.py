@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from audiogen.audio import audio_info, read_audio, write_audio
-from audiogen.cli import batches, main
+from audiogen.cli import main
 from audiogen.cli.records import Writer
 from audiogen.lm.model import TokenLM
 
@@ -109,7 +110,6 @@ def test_what_another_process_made_meanwhile_is_not_made_again(
     saved, rows, tmp_path, monkeypatch, capsys
 ):
     """Both began when the folder was empty: the second comes to rows that the first has made."""
-    monkeypatch.setattr(batches, "CHUNK", 4)
     write, written = Writer.__call__, []
 
     def with_company(self, job, *rest):
@@ -122,7 +122,9 @@ def test_what_another_process_made_meanwhile_is_not_made_again(
 
     monkeypatch.setattr(Writer, "__call__", with_company)
     assert main(["generate", *argv(saved, rows, tmp_path / "out")]) == 0
-    assert len(written) <= 4  # those of the chunk that had begun
+    assert len(written) == 2  # those of the batch that had begun
+    printed = Counter(Path(line).stem for line in capsys.readouterr().out.splitlines())
+    assert printed == {f"clip-{n}": 2 for n in range(ROWS)}  # once by each
     assert len(whole(tmp_path / "out")) == ROWS
 
 

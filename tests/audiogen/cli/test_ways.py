@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import soundfile as sf
 import torch
 
 from audiogen import embedded
@@ -170,6 +171,36 @@ def test_a_sound_is_continued(call, sound_of, saved, tmp_path, rate, channels, l
     write_audio(tmp_path / "start.wav", 0.5 * start.clamp(-1, 1) + 0.1, rate)
     others, _ = call("rain", "wind", *words)
     assert {r["file"] for r in others}.isdisjoint(r["file"] for r in records)
+
+
+def test_the_best_continuation_of_some_is_named_with_its_scores(call, sound_of, saved, tmp_path):
+    start = torch.rand(1, 640, generator=torch.Generator().manual_seed(3)) - 0.5
+    write_audio(tmp_path / "start.wav", start, 16000)
+    words = ["rain", "--continue", tmp_path / "start.wav", "--duration", 0.1, "--seed", 6]
+    (record,), said = call(*words, "--best-of", 3)
+    assert "each sound is the best of 3 by likelihood" in said
+    assert (record["scorer"], record["n"], len(record["scores"])) == ("likelihood", 3, 3)
+    assert record["score"] == max(record["scores"])
+    model = AudioGen.from_pretrained(saved)
+    codes = model.encode(*read_audio(tmp_path / "start.wav"))
+    best = model.generate_codes(["rain"], duration=0.1, prompt_codes=codes, seed=6, best_of=3)
+    expected = model.decode(best)[0]
+    assert same(sound_of(record), expected / expected.abs().max().clamp(min=1))
+
+
+def test_a_start_that_is_too_short_is_named(call, tmp_path, monkeypatch):
+    """Empty, or less than the convolutions of some codecs can pad."""
+    sf.write(tmp_path / "start.wav", [], 16000)
+    _, said = call("rain", "--continue", tmp_path / "start.wav", code=2)
+    assert "start.wav" in said.splitlines()[-1]
+    sf.write(tmp_path / "start.wav", [0.5], 16000)
+
+    def refuse(*_):
+        raise RuntimeError("padding size should be less than the input")
+
+    monkeypatch.setattr(AudioGen, "encode", refuse)
+    _, said = call("rain", "--continue", tmp_path / "start.wav", code=2)
+    assert "start.wav: 1 samples at 16000 Hz cannot be continued: padding" in said.splitlines()[-1]
 
 
 def test_a_start_that_leaves_nothing_to_make(call, tmp_path):

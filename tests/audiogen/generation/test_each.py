@@ -62,6 +62,57 @@ def test_one_seed_numbers_the_items(model):
         assert made.seed == (3, made.index)
 
 
+@pytest.mark.parametrize("best_of", [1, 3])
+def test_all_can_begin_with_one_sound(model, best_of):
+    generator = torch.Generator().manual_seed(1)
+    prompt = torch.randint(
+        model.lm.codebook_size, (1, model.lm.num_codebooks, 5), generator=generator
+    )
+    heard = []
+    made = model.generate_each(
+        ["rain", "a dog", "wind"],
+        durations=[0.05, 0.03, 0.05],
+        seed=3,
+        best_of=best_of,
+        prompt_codes=prompt,
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    for one in made:
+        expected = model.generate_codes(
+            [["rain", "a dog", "wind"][one.index]],
+            duration=[0.05, 0.03, 0.05][one.index],
+            seeds=[one.seed],
+            best_of=best_of,
+            prompt_codes=prompt,
+        )
+        assert torch.equal(one.codes, expected[0])
+        assert torch.equal(one.codes[:, :5], prompt[0])
+        assert len(one.scores) == (0 if best_of == 1 else best_of)
+    assert heard[-1][0] == heard[-1][1]
+    with pytest.raises(ValueError, match=r"expected one, \[1, K, P\], got"):
+        model.generate_each(["rain"], prompt_codes=prompt[0])
+
+
+def test_what_is_not_wanted_any_more_is_left_out(model):
+    """Asked when a batch is about to be made, not before."""
+    asked, heard, made = [], [], []
+
+    def wanted(index):
+        asked.append(index)
+        return index % 3 > 0
+
+    options = {"progress": lambda done, total: heard.append((done, total)), "batch_size": 2}
+    for one in model.generate_each(["rain"] * 6, durations=0.03, seed=1, wanted=wanted, **options):
+        made.append(one.index)
+        assert len(asked) <= 2 * len(made) + 2
+    assert sorted(made) == [1, 2, 4, 5]
+    assert sorted(asked) == list(range(6))
+    assert heard[-1][0] == heard[-1][1]
+    assert torch.equal(
+        one.codes, model.generate_codes(["rain"], duration=0.03, seeds=[one.seed])[0]
+    )
+
+
 def test_the_longest_come_first_and_captions_of_a_length_together(model):
     captions = ["a", "a b", "a b c", "a", "a b"]
     durations = [0.01, 0.02, 0.01, 0.01, 0.01]
