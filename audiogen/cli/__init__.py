@@ -16,13 +16,15 @@ from pathlib import Path
 
 from audiogen import __version__
 from audiogen.cli.generate_options import add_options
-from audiogen.command import Parser, is_callers_mistake
+from audiogen.command import Parser, filled, is_callers_mistake, printable
+from audiogen.files import full_disk
 
 NO_MODEL = (
     "no model given: train one with `make demo` and pass --model runs/demo/model, or pass the "
     "folder or hub id of another"
 )
 
+FULL = "is the disk full?"
 OPTION = re.compile(r"\b(by|leave|and) (text_encoder|codec)(?:=|(?= out\b| is\b))")
 
 
@@ -56,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.debug:
             traceback.print_exc()
         else:
-            print(f"error: {OPTION.sub(_as_option, _one_line(error))}", file=sys.stderr)
+            line = printable(OPTION.sub(_as_option, _one_line(error)))
+            print(f"error: {line}", file=sys.stderr)
         return 2 if is_callers_mistake(error) else 1
 
 
@@ -64,6 +67,8 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | FileNotFoundError | MemoryError) and text:
         return text
+    if full_disk(error) is not None and FULL not in text:
+        return f"{type(error).__name__}: {text}; {FULL}"
     return f"{type(error).__name__}: {text}" + (
         "" if is_callers_mistake(error) else "; --debug says more"
     )
@@ -72,7 +77,7 @@ def _one_line(error: Exception) -> str:
 def _unrecognized(words: list[str], parser: Parser) -> str:
     """Name what no option is called, and the option that may have been meant."""
     known = [option for option in parser._option_string_actions if option.startswith("--")]
-    near = [get_close_matches(word.partition("=")[0], known, n=1) for word in words]
+    near = [get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.75) for word in words]
     hints = [found[0] for found in near if found]
     hint = f": did you mean {hints[0]}?" if hints else ""
     return f"unrecognized arguments: {' '.join(words)}{hint}"
@@ -91,7 +96,13 @@ def _parser() -> Parser:
     _add_encode(commands)
     _add_decode(commands)
     info = _add(commands, "info", "say what a model folder is: sizes, rates, licence, hashes")
-    info.add_argument("path", help="model folder, published file, codes file, or hub id")
+    info.add_argument(
+        "path",
+        nargs="?",
+        default="embedded",
+        help="model folder, published file, codes file, or hub id; left out, the model that is "
+        "built in",
+    )
     info.add_argument("--verify", action="store_true", help="also read every file and compare it")
     _add(commands, "doctor", "say what is installed, what is missing, and what that would cost")
     return parser
@@ -110,7 +121,7 @@ def _add(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -
 def _add_model(
     parser: Parser, *, text: str = "model folder or hub id", what: str = "codec"
 ) -> None:
-    parser.add_argument("--model", help=text)
+    parser.add_argument("--model", type=filled, help=text)
     parser.add_argument(
         "--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1"
     )

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from audiogen.command import Parser
+from audiogen.command import Parser, filled
 
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3")
+MOST_AT_ONCE = 100_000  # sounds
 BITS = {"wav": ("16", "24", "float"), "flac": ("16", "24")}
 EXAMPLES = """examples:
   audiogen generate "a high bell rings three times"          the small model that is built in
@@ -61,11 +62,11 @@ def _add_what(parser: Parser) -> None:
     parser.add_argument("texts", nargs="*", metavar="PROMPT", help="a sound in words")
     parser.add_argument(
         "--prompts",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="csv, tsv or jsonl with a prompt (or caption) column and, if you like, id (or name), "
         "seed, item, duration and guidance_scale, which go before the options here; or txt with "
-        "a prompt per line",
+        "a prompt per line; - is stdin, known like any pipe by its first line",
     )
     parser.add_argument(
         "--shard",
@@ -100,7 +101,7 @@ def _add_how(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--continue",
-        type=Path,
+        type=_path,
         dest="prompt_audio",
         metavar="FILE",
         help="sound file that every sound begins with; --duration includes it",
@@ -129,18 +130,26 @@ def _add_how(group: "argparse._ArgumentGroup") -> None:
         "--two-step", action="store_true", help="guidance in half the memory, and less fast"
     )
     group.add_argument(
-        "--batch-size", type=_whole(1), default=4, help="sounds made at once (4)", metavar="N"
+        "--batch-size",
+        type=_whole(1, MOST_AT_ONCE),
+        default=4,
+        help="sounds made at once (4)",
+        metavar="N",
     )
     group.add_argument(
-        "--text-encoder", help="folder or hub id of the T5 encoder, if not the one the model names"
+        "--text-encoder",
+        type=filled,
+        help="folder or hub id of the T5 encoder, if not the one the model names",
     )
     group.add_argument(
-        "--codec", help="of a published language model whose codec is not beside it, that codec"
+        "--codec",
+        type=filled,
+        help="of a published language model whose codec is not beside it, that codec",
     )
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--out", type=Path, default=Path("sounds"), help="folder (sounds)")
+    group.add_argument("--out", type=_path, default=Path("sounds"), help="folder (sounds)")
     group.add_argument("--format", choices=FORMATS, default="wav", help="of the files (wav)")
     group.add_argument(
         "--bits",
@@ -180,8 +189,13 @@ def _checked(
     return parse
 
 
-def _whole(least: int) -> Callable[[str], float]:
-    return _checked(int, lambda value: value >= least, f"a whole number of at least {least}")
+def _whole(least: int, most: float = math.inf) -> Callable[[str], float]:
+    wanted = f"at least {least}" if most == math.inf else f"{least} to {most}"
+    return _checked(int, lambda value: least <= value <= most, f"a whole number of {wanted}")
+
+
+def _path(words: str) -> Path:
+    return Path(filled(words))
 
 
 _seconds = _checked(float, lambda v: math.isfinite(v) and v > 0, "more than 0 seconds")
@@ -192,7 +206,7 @@ _lufs = _checked(float, lambda v: -70 <= v <= 0, "-70 to 0 LUFS")
 
 
 def _shard(words: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", words)
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", words)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError(f"must be like 1/8 up to 8/8, got {words!r:.40}")
     return int(found[1]), int(found[2])

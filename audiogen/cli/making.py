@@ -14,12 +14,13 @@ from audiogen.checkpoint import find_folder, read_model_config
 from audiogen.cli import NO_MODEL
 from audiogen.cli.batches import make_sounds
 from audiogen.cli.device import chosen_device
-from audiogen.cli.jobs import plan, split_done
+from audiogen.cli.jobs import Job, plan, split_done
 from audiogen.cli.page import write_page
 from audiogen.cli.prompts import Prompt
 from audiogen.cli.records import Writer
 from audiogen.files import remove_unfinished
 from audiogen.generation.settings import Settings, count_frames
+from audiogen.lm.guidance import check_guidance
 from audiogen.model_folder.layout import model_hash
 from audiogen.model_folder.parts import place_of_text
 from audiogen.pipeline import AudioGen
@@ -42,8 +43,7 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
     said = options | _said(args) | _places(args, folder)
     found = model_hash(config)
     jobs = plan(prompts, args.out, said, model_hash=found, suffix=f".{args.format}")
-    for seconds in {job.settings["duration"] for job in jobs}:
-        _check_duration(seconds, args, config)
+    _check_rows(jobs, args, config)
     done, todo = split_done(jobs, args.out)
     if done:
         print(*(job.path for job in done), sep="\n")
@@ -110,6 +110,19 @@ def _options(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]
             options[name] = value
     Settings(**options)  # checks them; from the configuration, as loading the model takes long
     return options
+
+
+def _check_rows(jobs: Sequence[Job], args: argparse.Namespace, config: dict[str, Any]) -> None:
+    """Refuse lengths and guidance that cannot be, with file and line where a row asks for them."""
+    kinds = {(job.settings["duration"], job.settings["guidance_scale"]): job for job in jobs[::-1]}
+    for (seconds, scale), job in reversed(kinds.items()):
+        try:
+            check_guidance(scale)
+            _check_duration(seconds, args, config)
+        except ValueError as error:
+            if job.prompt.place is None:
+                raise
+            raise ValueError(f"{job.prompt.place}: {error}") from error
 
 
 def _check_duration(seconds: float, args: argparse.Namespace, config: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from audiogen.lm.sampling import is_number
 
+LARGEST_SCALE = 1e6  # logits times it are far from the end of float32, and greedy long before
+
 
 def drop_conditions(mask: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
     """Hide the whole caption of a random share of the batch.
@@ -77,13 +79,18 @@ def _check_frames(frames: tuple[int, int]) -> None:
 
 
 def check_guidance(scale: float) -> None:
-    """Refuse a guidance scale that is no finite number.
+    """Refuse a guidance scale that is no finite number, or beyond what logits have room for.
 
     Raises:
         ValueError: with what came instead.
     """
     if not is_number(scale) or not math.isfinite(scale):
         raise ValueError(f"guidance_scale must be a finite number, got {scale!r}")
+    if abs(scale) > LARGEST_SCALE:
+        raise ValueError(
+            f"guidance_scale must be -{LARGEST_SCALE:g} to {LARGEST_SCALE:g}, got {scale:g}: "
+            "float32 logits would overflow beyond; 3 is usual"
+        )
 
 
 def guide(conditional: Tensor, unconditional: Tensor, *, scale: float) -> Tensor:

@@ -80,11 +80,16 @@ def spelled_out(words: Sequence[str], options: Mapping[str, str]) -> list[str]:
 
     >>> spelled_out(["export.py", "--to", "transformers", "run=r"], {"--to": "format"})
     ['export.py', 'format=transformers', 'run=r']
+
+    One without its value ends the program with one line.
     """
     result, rest = [], list(words)
     while rest:
         word, equals, value = rest.pop(0).partition("=")
-        if word in options and (equals or rest):
+        if word in options and not (value or rest):
+            sys.stderr.write(f"error: {word} needs a value, as {options[word]}=... does\n")
+            sys.exit(CALLERS_MISTAKE)
+        if word in options:
             result.append(f"{options[word]}={value if equals else rest.pop(0)}")
         else:
             result.append(word + equals + value)

@@ -1,5 +1,6 @@
 """Long runs: killed, shared by several processes, out of memory, out of disk, interrupted."""
 
+import errno
 import json
 import os
 import resource
@@ -158,6 +159,28 @@ def test_a_full_disk_leaves_nothing_half_written(saved, rows, tmp_path, capsys, 
             assert path.stat().st_size == sizes[path.name]
     assert main(["generate", *options]) == 0
     assert len(list(out.glob("clip-*"))) == 2 * ROWS
+
+
+@pytest.mark.parametrize("suffix", [".json", ".html"])
+@pytest.mark.parametrize("when", ["open", "write"])
+def test_a_disk_that_fills_up_beside_the_sound(saved, tmp_path, monkeypatch, capsys, suffix, when):
+    """Of bytes when a record or the page is written, or of files before it is there."""
+    write = Path.write_text
+
+    def full(self, text, **options):
+        if self.suffix != suffix:
+            return write(self, text, **options)
+        if when == "write":
+            self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    options = ["--model", str(saved), "--out", str(tmp_path / "out"), "--duration", "0.02"]
+    assert main(["generate", "rain", *options]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: OSError: ")
+    assert f"{suffix}'; is the disk full?" in last
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_a_folder_that_takes_no_files(saved, tmp_path, monkeypatch, capsys):

@@ -224,6 +224,28 @@ def test_rows_of_other_lengths_and_guidance(call, tmp_path, sound_of, saved):
     assert same(sound_of(records[1]), expected / expected.abs().max().clamp(min=1))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("duration", "0.0001", "shorter than one frame"),
+        ("duration", "1e7", "does not fit into a .wav file"),
+        ("guidance_scale", "-1e39", "must be -1e+06 to 1e+06, got -1e+39"),
+    ],
+)
+def test_what_a_row_asks_for_in_vain_is_named_by_its_line(call, tmp_path, column, value, said):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"prompt,{column}\nrain,\nwind,{value}\n")
+    _, error = call("--prompts", rows, code=2)
+    assert f"error: {rows}:3: " in error
+    assert said in error
+
+
+def test_a_guidance_beyond_float32_is_not_blamed_on_the_model(call):
+    for scale in ("1e308", "-1e39"):
+        _, error = call("rain", "--guidance-scale", scale, code=2)
+        assert "error: guidance_scale must be -1e+06 to 1e+06" in error.splitlines()[-1]
+
+
 def test_loudness_and_tags_reach_the_file(call, tmp_path):
     (record,), _ = call("rain", "--duration", 0.6, "--loudness", "-20", "--format", "flac")
     path = tmp_path / "out" / record["file"]

@@ -11,7 +11,7 @@ from torch._utils import ExceptionWrapper
 from audiogen.audio import AudioError
 from audiogen.data.sounds import UnreadableError
 from audiogen.text.folders import TextEncoderError
-from audiogen.training.launch import explain, nearest_name
+from audiogen.training.launch import explain, nearest_name, spelled_out
 
 ROOT = Path(__file__).parents[3]
 VERBS = ["train_codec", "train_lm", "encode_tokens", "generate", "evaluate", "export"]
@@ -121,3 +121,11 @@ def test_wrong_keywords_of_what_is_built_later_are_one_line():
     assert (
         explain(caught.value, config_name="train_lm", overrides=[]) is None
     )  # a bug, not a mistake
+
+
+@pytest.mark.parametrize("words", [["run=r", "--to"], ["--to="]])
+def test_an_option_without_its_value_is_one_line(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        spelled_out(["export.py", *words], {"--to": "format"})
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: --to needs a value, as format=... does\n"
