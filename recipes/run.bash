@@ -3,8 +3,9 @@
 #   options=(run seed) paths=(run) run=runs/demo seed=2036 smoke=''
 #   source recipes/run.bash    # reads "$@"
 #
-# options are the words that take a value, each with a variable of its name; paths are those among
-# them that name files. The head of the run.sh, up to the first line that is no comment, is its help.
+# options are the words that take a value, each with a variable of its name, - being _ there; paths
+# are those among them that name files. The head of the run.sh, up to the first line that is no
+# comment, is its help.
 # Set afterwards: the variables, `python`, what the programs read from the environment, and `stage`.
 script=$0
 if [[ $0 != /* ]]; then script=$from/$0; fi
@@ -17,7 +18,8 @@ while (($#)); do
     exit 2
   fi
   if [[ -z ${2-} ]]; then echo "error: $1 needs a value" >&2; exit 2; fi
-  printf -v "${1#--}" %s "$2"
+  word=${1#--}
+  printf -v "${word//-/_}" %s "$2"
   shift 2
 done
 

@@ -4,14 +4,15 @@
 #
 #   bash recipes/finetune/run.sh --data FOLDER --model MODEL [--run runs/finetune] [--method lora]
 #     [--updates 400] [--lr 1e-3] [--batch 16] [--crops 8] [--known FOLDER] [--keep 0.25]
-#     [--with WORDS] [--seed 2036] [--smoke]
+#     [--min-files 3] [--with WORDS] [--seed 2036] [--smoke]
 #
 # --data: sounds with captions beside them, in a captions.csv or in their names (see
 # recipes/datasets/folder.py). --model: a folder or hub id of a whole model. --method: lora trains
 # small adapters, full all weights; --lr is that of its experiment, or yours. --crops: varied crops
 # of each training clip; 0 takes the clips as they are, the default for 200 and more. --known: a
 # folder of codes of sounds that the model was trained on, to measure what it forgets of them;
-# --keep mixes such a share of them in. --with: more words for scripts/train_lm.py, between quotes.
+# --keep mixes such a share of them in. --min-files: of the folder, fewer usable sounds are an error.
+# --with: more words for scripts/train_lm.py, between quotes.
 # Every stage skips what is done and goes on where it was killed, so the same command is also the
 # way to resume. --smoke takes a few steps and checks nothing. It runs with .venv/bin/python, which
 # `make setup` creates; PYTHON=... names another.
@@ -19,8 +20,8 @@ set -euo pipefail
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-options=(run data model method updates lr batch crops known keep with seed) paths=(run data known)
-run=runs/finetune data='' model='' method=lora updates=400 lr='' batch=16 crops='' known='' keep=0 with='' seed=2036 smoke=''
+options=(run data model method updates lr batch crops known keep min-files with seed) paths=(run data known)
+run=runs/finetune data='' model='' method=lora updates=400 lr='' batch=16 crops='' known='' keep=0 min_files='' with='' seed=2036 smoke=''
 source recipes/run.bash
 need_data recipes/finetune/README.md
 experiment=finetune_$method
@@ -31,12 +32,18 @@ if [[ ! $model ]]; then
 fi
 if [[ $model != /* && -e $from/$model ]]; then model=$from/$model; fi
 
+if [[ $keep != 0 && ! $known ]]; then
+  echo "error: --keep needs --known, the folder of the codes to keep" >&2
+  exit 2
+fi
+
 fact() { # name; from base.json
   sed -n "s/^ \"$1\": \"\{0,1\}\(.*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "$run/base.json"
 }
 
-recipe=folder steps=(updates="$updates") limit=()
+recipe=folder steps=(updates="$updates") limit=() least=()
 if [[ $lr ]]; then steps+=(optim.lr="$lr"); fi
+if [[ $min_files ]]; then least=(--min-files "$min_files"); fi
 read -r -a more <<< "$with"
 if [[ -f $data/meta/esc50.csv || -f $data/meta/esc10.csv ]]; then recipe=esc50; fi
 stage base "1/9 the model" "$python" -m recipes.finetune.base --model "$model" --run "$run"
@@ -45,7 +52,7 @@ torch_device=cpu trainer=(trainer=cpu data.num_workers=0)
 if [[ $device == gpu ]]; then torch_device=cuda trainer=(trainer=gpu data.num_workers=4 module.checkpoint_blocks=true); fi
 
 stage data "2/9 sounds from $data" "$python" -m "recipes.datasets.$recipe" "$data" \
-  --out "$run/data" --sample-rate "$rate"
+  --out "$run/data" --sample-rate "$rate" "${least[@]}"
 manifest=$run/data/manifest.jsonl clips=$run/data/manifest.jsonl
 card_of "$manifest"
 stage codec "3/9 can the codec say them?" "$python" -m recipes.finetune.codec_check \
@@ -68,9 +75,6 @@ stage tokens "4/9 sounds to codes" "$python" scripts/encode_tokens.py codec_fold
 mixed=() judged=()
 if [[ $known ]]; then
   mixed=(data.train.known="$known" data.train.share="$keep") judged=(--base-tokens "$known")
-elif [[ $keep != 0 ]]; then
-  echo "error: --keep needs --known, the folder of the codes to keep" >&2
-  exit 2
 fi
 stage lm "5/9 fine-tune" "$python" scripts/train_lm.py experiment="$experiment" "${trainer[@]}" \
   seed="$seed" lm.source="$base" tokens="$run/tokens" data.batch_size="$batch" samples=null \

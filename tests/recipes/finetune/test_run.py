@@ -56,6 +56,7 @@ def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, script, own_sounds
         ([], "--data needs the folder"),
         (["--data", own_sounds], "--model needs the folder or hub id of a whole model"),
         (["--data", own_sounds, "--model", "x", "--method", "dora"], "experiment/finetune_dora"),
+        (["--data", own_sounds, "--model", "x", "--keep", "0.5"], "--keep needs --known"),
         (["--nonsense"], "unknown argument --nonsense"),
     ]:
         script.assert_refuses(words, said, run=tmp_path / "run")
@@ -78,6 +79,10 @@ def test_too_few_or_broken_sounds_are_one_line(
         errors = [x for x in finished.stderr.splitlines() if x.startswith("error: ")]
         assert len(errors) == 1, finished.stderr
         assert stages_of(run)[-1]["stage"] == "data"
+    words = ["--data", one, "--model", base, "--run", tmp_path / "run of one", "--smoke"]
+    finished = script.run(*words, "--min-files", "9")
+    assert finished.returncode == 2
+    assert "at least 9 are needed" in finished.stderr
 
 
 def test_help_says_how_it_is_called(script):
