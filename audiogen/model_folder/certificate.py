@@ -44,11 +44,12 @@ def check_certificate(path: Path, *, names: Collection[str] | None = None, whole
     Args:
         path: a folder, or a file of weights.
         names: of the files that are about to be read; None is all.
-        whole: hash them, however large; else only if that takes no time, and compare sizes.
+        whole: hash them, however large, and miss none; else hash only if that takes no time, and
+            compare sizes of those there: what was read without the others did not need them.
 
     Raises:
         CheckpointError: naming those that are not the ones certified.
-        FileNotFoundError: if one is missing.
+        FileNotFoundError: if ``whole`` and one is missing.
     """
     certificate = read_certificate(path)
     if certificate is None:
@@ -58,10 +59,11 @@ def check_certificate(path: Path, *, names: Collection[str] | None = None, whole
         folder, files = path.parent, {path.name: files.get(FILE, {"sha256": ""})}
     files = {name: entry for name, entry in files.items() if names is None or name in names}
     missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
+    if missing and whole:
         raise FileNotFoundError(
             f"{folder} lacks {', '.join(missing)}: copy or download the whole folder again"
         )
+    files = {name: entry for name, entry in files.items() if name not in missing}
     sizes = {name: (folder / name).stat().st_size for name in files}
     wrong = [name for name, size in sizes.items() if size != files[name].get("bytes")]
     if not wrong and (whole or sum(sizes.values()) <= CHEAP):

@@ -134,7 +134,9 @@ def test_export_script_writes_the_published_layout(
     assert Codec.from_pretrained(tmp_path / "x.bin").fingerprint() == expected
     words[-1] = "format=parchment"
     assert scripts.run("export.py", *words, f"out={tmp_path}/y.bin") == 2
-    assert "format must be one of folder, released; got 'parchment'" in last_line(scripts)
+    assert "format must be one of folder, released, transformers; got 'parchment'" in last_line(
+        scripts
+    )
 
 
 def test_lost_or_overwritten_export_is_made_again(scripts: Starter, tmp_path: Path):
