@@ -1,6 +1,6 @@
 """AudioGen: captions -> waveform."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -164,6 +164,12 @@ class AudioGen(AudioCraftNames):
             float32 [1, C, t] on the CPU. The codes are those of ``generate([description])`` with
             the same seed, and the concatenated pieces equal its sound up to float32 rounding.
         """
+        if not isinstance(description, str | Mapping | None):
+            one = description[0] if isinstance(description, Sequence) and description else "rain"
+            raise ValueError(
+                f"stream takes one caption, as {one!r:.80}, got {type(description).__name__}; "
+                "for several call it for each, or use generate_each"
+            )
         size = count_frames(piece, self.frame_rate, name="piece")
         call = self._checked([description], duration, prompt_codes, options)
         if call.settings.best_of > 1:

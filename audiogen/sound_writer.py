@@ -28,6 +28,7 @@ FORMATS = {
     ".aiff": ("AIFF", "PCM_16"),
     ".w64": ("W64", "PCM_16"),
 }
+# libsndfile keeps no copyright and no license in an mp3, and license only in flac, ogg and opus.
 # In this order: where a reader stops at a comment that is too long for it, the rest is read.
 TAGS = ("title", "artist", "software", "copyright", "license", "comment")
 LONGEST_TAG = 2000  # bytes; libsndfile reads a wav or aiff file's no further than 2047

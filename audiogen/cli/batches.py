@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from audiogen.audio import read_audio
 from audiogen.cli.jobs import Job, is_done
-from audiogen.cli.records import Writer
 from audiogen.generation.memory import TooLittleMemoryError, is_out_of_memory
 from audiogen.pipeline import AudioGen
 
@@ -31,6 +30,7 @@ OPTIONS = {  # what Python calls what -> what it is called here
 
 Made = tuple[Job, Tensor, dict[str, Any]]  # its sound float32 [C, T], what a record says beside
 Report = Callable[[int, int], None]
+Write = Callable[[Job, Tensor, Mapping[str, Any]], None]
 
 
 def make_sounds(
@@ -38,7 +38,7 @@ def make_sounds(
     jobs: Sequence[Job],
     options: Mapping[str, Any],
     args: argparse.Namespace,
-    writer: Writer,
+    write: Write,
 ) -> None:
     """Make, write and print one sound after the other.
 
@@ -52,7 +52,7 @@ def make_sounds(
             for group in _alike(jobs[first : first + CHUNK]):
                 report = _scaled(bar, done, len(group))
                 for job, sound, extra in _made(model, group, options, start, args, report):
-                    writer(job, sound, extra)
+                    write(job, sound, extra)
                     _print(job)
                 done += len(group)
         bar.update(len(jobs) - bar.n)

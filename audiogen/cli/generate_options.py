@@ -150,7 +150,12 @@ def _add_how(group: "argparse._ArgumentGroup") -> None:
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--out", type=_path, default=Path("sounds"), help="folder (sounds)")
-    group.add_argument("--format", choices=FORMATS, default="wav", help="of the files (wav)")
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="wav",
+        help="of the files; mp3 has no tag for the licence: its comment and the .json say it (wav)",
+    )
     group.add_argument(
         "--bits",
         choices=("16", "24", "float"),

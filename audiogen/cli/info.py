@@ -8,7 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from audiogen import embedded
 from audiogen.checkpoint import find_codec, is_ours
+from audiogen.cli import NO_MODEL
 from audiogen.cli.codes_file import open_codes
 from audiogen.cli.published import musicgen_lines, published_facts
 from audiogen.cli.words import card_facts, codec_facts, lm_facts
@@ -25,6 +27,8 @@ from audiogen.released.transformers_folder import is_encodec_folder
 
 def run(args: argparse.Namespace) -> int:
     """Print one fact per line."""
+    if args.path == embedded.NAME and not embedded.is_there():
+        raise ValueError(NO_MODEL)
     path = find_codec(args.path)
     if not Path(args.path).expanduser().exists() and (path.parent / LM_FILE).is_file():
         path = path.parent  # of the hub: the whole model is in its cache, not the codec alone

@@ -4,22 +4,25 @@ import argparse
 import hashlib
 import math
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from audiogen import embedded
+from audiogen.audio import audio_info
 from audiogen.checkpoint import find_folder, read_model_config
 from audiogen.cli import NO_MODEL
-from audiogen.cli.batches import make_sounds
+from audiogen.cli.batches import Write, make_sounds
 from audiogen.cli.device import chosen_device
 from audiogen.cli.jobs import Job, plan, split_done
-from audiogen.cli.page import write_page
+from audiogen.cli.page import LivePage, write_page
 from audiogen.cli.prompts import Prompt
 from audiogen.cli.records import Writer
 from audiogen.files import remove_unfinished
-from audiogen.generation.settings import Settings, count_frames
+from audiogen.generation.settings import Settings, count_frames, window_frames
 from audiogen.lm.guidance import check_guidance
 from audiogen.model_folder.layout import model_hash
 from audiogen.model_folder.parts import place_of_text
@@ -27,6 +30,7 @@ from audiogen.pipeline import AudioGen
 
 LARGEST_WAV = 2**32 - 2**16  # bytes: its header counts in 32 bits
 SHOWN = 8  # words
+LONG = 600.0  # seconds of a sound from which on it is told what it is made of
 WIDTHS = {"16": 2, "24": 3, "float": 4}  # bytes per sample
 
 
@@ -44,6 +48,8 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
     found = model_hash(config)
     jobs = plan(prompts, args.out, said, model_hash=found, suffix=f".{args.format}")
     _check_rows(jobs, args, config)
+    if args.prompt_audio:
+        _check_start(args.prompt_audio, jobs, config)
     done, todo = split_done(jobs, args.out)
     if done:
         print(*(job.path for job in done), sep="\n")
@@ -60,16 +66,11 @@ def make(args: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
         remove_unfinished(args.out)
         licence = str(config["card"].get("licence"))
         writer = Writer(args=args, sample_rate=model.sample_rate, licence=licence)
-        _tell(args, model)
-        try:
-            make_sounds(model, todo, options, args, writer)
-        except BaseException:
-            with suppress(OSError):  # of a disk that is full: the sounds have said so
-                _page(args, written=True)
-            raise
-        _page(args, written=True)
-    else:
-        _page(args, written=False)
+        _tell(args, model, longest=max(job.settings["duration"] for job in todo))
+        with _paged(args, jobs, writer) as write:
+            make_sounds(model, todo, options, args, write)
+    elif not args.no_page:
+        write_page(args.out, [job.record.name for job in jobs])
 
 
 def _embedded(prompts: Sequence[Prompt]) -> str:
@@ -138,6 +139,21 @@ def _check_duration(seconds: float, args: argparse.Namespace, config: dict[str, 
         )
 
 
+def _check_start(path: Path, jobs: Sequence[Job], config: dict[str, Any]) -> None:
+    """Refuse a sound to continue that leaves nothing to make, before the model is loaded."""
+    seconds = audio_info(path).duration
+    codec = config["codec"]
+    frame_rate = codec["sample_rate"] / math.prod(codec.get("ratios", [1]))
+    for job in jobs:
+        duration = job.settings["duration"]
+        if math.ceil(seconds * frame_rate - 1e-6) >= count_frames(duration, frame_rate):
+            place = f"{job.prompt.place}: " if job.prompt.place else ""
+            raise ValueError(
+                f"{place}--continue {path} is {seconds:.4g} s: --duration, which includes it, must "
+                f"be more than that; it is {duration:g} s"
+            )
+
+
 def _said(args: argparse.Namespace) -> dict[str, Any]:
     """Return what else decides what a file holds, where it is not as usual."""
     usual = {"fast": None, "level": "none", "loudness": None, "format": "wav", "bits": "16"}
@@ -161,17 +177,45 @@ def _places(args: argparse.Namespace, folder: Path) -> dict[str, str]:
     return {n: str(path.resolve()) if path.exists() else places[n] for n, path in found.items()}
 
 
-def _tell(args: argparse.Namespace, model: AudioGen) -> None:
+def _tell(args: argparse.Namespace, model: AudioGen, *, longest: float) -> None:
     """Say what a user would wonder about: what is chosen by itself, and what takes longer."""
     print(f"on {model.device}: {model!r}" if args.debug else f"on {model.device}", file=sys.stderr)
     if args.best_of > 1:
         scorer = args.scorer or "likelihood"
         print(f"each sound is the best of {args.best_of} by {scorer}", file=sys.stderr)
+    if longest > max(LONG, model.max_duration):
+        window, stride = window_frames(
+            max_duration=model.max_duration, extend_stride=None, frame_rate=model.frame_rate
+        )
+        count = 1 + math.ceil((longest * model.frame_rate - window) / stride)
+        print(
+            f"a sound of {longest:g} s is made of {count} windows of {model.max_duration:g} s, "
+            "one after the other",
+            file=sys.stderr,
+        )
 
 
-def _page(args: argparse.Namespace, *, written: bool) -> None:
-    if args.no_page or not args.out.is_dir():
-        return
-    path = write_page(args.out)
-    if path is not None and written:
+@contextmanager
+def _paged(args: argparse.Namespace, jobs: Sequence[Job], writer: Writer) -> Iterator[Write]:
+    """Yield what writes a sound, and the page now and then; at the end it is written once more."""
+    asked = [job.record.name for job in jobs]
+    live = LivePage(args.out, asked)
+
+    def write(job: Job, sound: Tensor, extra: Mapping[str, Any]) -> None:
+        writer(job, sound, extra)
+        if not args.no_page:
+            live.sound_made()
+
+    try:
+        yield write
+    except BaseException:
+        with suppress(OSError):  # of a disk that is full: the sounds have said so
+            _last_page(live)
+        raise
+    _last_page(live)
+
+
+def _last_page(live: LivePage) -> None:
+    path = write_page(live.out, live.asked) if live.made else None
+    if path is not None:
         print(f"listen: {path}", file=sys.stderr)

@@ -3,7 +3,9 @@
 import html
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,22 +17,51 @@ NAME = "index.html"
 MARK = "made by audiogen generate"  # a page without it is somebody else's, and is left alone
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST = 20_000  # sounds; a browser takes seconds for more
+PAUSE = 60.0  # seconds between two pages of one run, where many are being made
+SHARE = 20  # times as long as a page took to write, at least
 
 
-def write_page(out: Path) -> Path | None:
-    """Write the page of all sounds in a folder, newest first; return where it is.
+class LivePage:
+    """The page of a folder that sounds are being made in, so that a killed run has one too.
 
+    Args:
+        out: the folder.
+        asked: names of the records of what is asked for; see `write_page`.
+    """
+
+    def __init__(self, out: Path, asked: Sequence[str]) -> None:
+        self.out, self.asked = out, asked
+        self.made = 0  # sounds so far
+        self._due, self._pause = 0.0, 1.0  # seconds
+
+    def sound_made(self) -> None:
+        """Write the page after the first sound, then ever less often, down to once a minute."""
+        self.made += 1
+        begin = time.monotonic()
+        if begin < self._due:
+            return
+        with suppress(OSError):  # of a disk that is full: the next sound will say so
+            write_page(self.out, self.asked)
+        end = time.monotonic()
+        self._pause = min(PAUSE, 2 * self._pause)
+        self._due = end + max(self._pause, SHARE * (end - begin))
+
+
+def write_page(out: Path, asked: Sequence[str] = ()) -> Path | None:
+    """Write the page of all sounds in a folder; return where it is.
+
+    First those whose records ``asked`` names, in that order, then the others, newest first.
     None, and nothing written, where there is no sound, or an index.html that is not ours.
     """
     path = out / NAME
     if path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:1000]:
         return None
-    names = _newest_first(out)
+    names = _in_order(out, asked)
     sounds = list(_sounds(out, names[:MOST]))
     if not sounds:
         return None
     left = len(names) - MOST
-    note = f"The newest {MOST} sounds; {left} older ones are in the folder." if left > 0 else ""
+    note = f"The first {MOST} sounds; {left} more are in the folder." if left > 0 else ""
     content = {
         "@MARK@": MARK,
         "@TITLE@": html.escape(out.absolute().name),
@@ -46,11 +77,16 @@ def write_page(out: Path) -> Path | None:
     return path
 
 
-def _newest_first(out: Path) -> list[str]:
-    """Names of the records, those written last first."""
+def _in_order(out: Path, asked: Sequence[str]) -> list[str]:
+    """Names of the records: those asked for in their order, then those written last first."""
     with os.scandir(out) as entries:
         found = [(e.stat().st_mtime_ns, e.name) for e in entries if e.name.endswith(".json")]
-    return [name for _, name in sorted(found, key=lambda pair: (-pair[0], pair[1]))]
+    place = {name: index for index, name in enumerate(asked)}
+
+    def key(pair: tuple[int, str]) -> tuple[int, int, str]:
+        return (place.get(pair[1], len(place)), -pair[0], pair[1])
+
+    return [name for _, name in sorted(found, key=key)]
 
 
 def _sounds(out: Path, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -60,6 +96,7 @@ def _sounds(out: Path, names: list[str]) -> Iterator[dict[str, Any]]:
             continue
         yield {
             "file": quote(record["file"]),
+            "name": record["file"],
             "prompt": str(record["prompt"]),
             "facts": ", ".join(_facts(record)),
             "again": str(record.get("command", "")),

@@ -36,6 +36,7 @@ class Batching(Drawing):
         descriptions: Iterable[Caption],
         *,
         durations: float | Iterable[float] | None = None,
+        duration: float | None = None,
         batch_size: int = 8,
         prompt_codes: Tensor | None = None,
         wanted: Callable[[int], bool] | None = None,
@@ -52,6 +53,7 @@ class Batching(Drawing):
             descriptions: captions. A sequence is checked as a whole at once; of an iterator, which
                 may be endless, some hundreds are read ahead.
             durations: seconds, for all or one per item.
+            duration: seconds, for all; the same as one number of ``durations``.
             batch_size: sounds computed at once, candidates of ``best_of`` counted; the fewer, the
                 less memory.
             prompt_codes: int64 [1, K, P] that every sound begins with, as `encode` gives them.
@@ -64,6 +66,10 @@ class Batching(Drawing):
             TooLittleMemoryError: if one sound alone does not fit; it says what costs least.
         """
         check_options(options)
+        if duration is not None:
+            if durations is not None:
+                raise ValueError("got duration, of all, and durations, of each: give one of them")
+            durations = duration
         settings = chosen(self.settings, options)
         if durations is not None:
             settings = replace(settings, count="nearest")

@@ -67,6 +67,7 @@ def test_wrong_arguments(fails):
     assert "--frob; see audiogen generate --help" in fails("generate", "rain", "--frob")
     assert "--duraton 2: did you mean --duration?" in fails("generate", "a", "--duraton", "2")
     assert "did you mean --seed?" in fails("generate", "rain", "--sed=3")
+    assert "did you mean" not in fails("generate", "rain", "--stream")
     line = fails("generate", "rain", "--duration", "long")
     assert "--duration: must be more than 0 seconds, got 'long'" in line
     assert "invalid choice: 'play'" in fails("play")

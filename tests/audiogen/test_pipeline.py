@@ -40,6 +40,8 @@ def test_durations_that_make_no_sense(model, duration):
 
 
 def test_one_string_is_not_a_list_of_captions(model):
+    with pytest.raises(ValueError, match="stream takes one caption, as 'rain', got list"):
+        model.stream(["rain"], duration=0.05)
     with pytest.raises(ValueError, match="got one string"):
         model.generate("rain", duration=0.1)
     with pytest.raises(ValueError, match="at least one caption"):

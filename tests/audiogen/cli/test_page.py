@@ -4,6 +4,7 @@ import json
 import os
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -103,7 +104,40 @@ def test_big_folders_are_capped_and_say_so(tmp_path, monkeypatch):
         add(tmp_path, number)
     path = write_page(tmp_path)
     assert [sound["prompt"] for sound in sounds_of(path)] == [f"rain {n}" for n in (6, 5, 4, 3)]
-    assert "The newest 4 sounds; 3 older ones are in the folder." in path.read_text()
+    assert "The first 4 sounds; 3 more are in the folder." in path.read_text()
+
+
+def test_what_is_asked_for_comes_first_in_its_order(tmp_path):
+    for number in range(6):
+        add(tmp_path, number)
+    path = write_page(tmp_path, ["sound-2.json", "sound-4.json", "none.json", "sound-0.json"])
+    assert [sound["name"] for sound in sounds_of(path)] == [
+        f"sound-{n}.wav" for n in (2, 4, 0, 5, 3, 1)
+    ]
+    assert "s.name" in path.read_text()  # it is searched
+
+
+def test_a_page_while_sounds_are_made(tmp_path, monkeypatch):
+    now, written = 100.0, []
+    monkeypatch.setattr(page.time, "monotonic", lambda: now)
+    monkeypatch.setattr(page, "write_page", lambda out, asked: written.append(now))
+    live = page.LivePage(tmp_path, [])
+    for _ in range(600):  # a sound each second
+        live.sound_made()
+        now += 1.0
+    assert live.made == 600
+    assert written[0] == 100  # a run that is killed early has one too
+    pauses = [b - a for a, b in pairwise(written)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 60
+
+
+def test_a_full_disk_does_not_stop_the_sounds(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(page, "write_page", full)
+    page.LivePage(tmp_path, []).sound_made()
 
 
 def test_a_page_of_somebody_else_is_kept(tmp_path):

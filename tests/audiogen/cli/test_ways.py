@@ -2,7 +2,9 @@
 
 import json
 import shlex
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile as sf
@@ -11,6 +13,7 @@ import torch
 from audiogen import embedded
 from audiogen.audio import audio_info, read_audio, read_tags, write_audio
 from audiogen.cli import main
+from audiogen.cli.making import _tell
 from audiogen.level import loudness
 from audiogen.pipeline import AudioGen
 
@@ -203,10 +206,12 @@ def test_a_start_that_is_too_short_is_named(call, tmp_path, monkeypatch):
     assert "start.wav: 1 samples at 16000 Hz cannot be continued: padding" in said.splitlines()[-1]
 
 
-def test_a_start_that_leaves_nothing_to_make(call, tmp_path):
+def test_a_start_that_leaves_nothing_to_make(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(AudioGen, "from_pretrained", None)  # it is said before that
     write_audio(tmp_path / "start.wav", torch.zeros(1, 3200), 16000)
     _, said = call("rain", "--continue", tmp_path / "start.wav", "--duration", 0.1, code=2)
-    assert "must be shorter than the 50 asked for" in said
+    assert "start.wav is 0.2 s: --duration, which includes it, must be more than that" in said
+    assert said.splitlines()[-1].startswith("error:")  # no page of nothing
     (tmp_path / "start.wav").write_text("no sound")
     _, said = call("rain", "--continue", tmp_path / "start.wav", code=2)
     assert "not audio that can be read" in said.splitlines()[-1]
@@ -269,6 +274,28 @@ def test_where_no_terminal_is_the_bar_is_lines(call):
     assert any(line.startswith("2 sounds: 100%") for line in said.splitlines())
 
 
+def test_the_page_keeps_the_order_asked_for(call, tmp_path, capsys):
+    """Whatever order batches are made in."""
+    rows = tmp_path / "rows.jsonl"
+    seconds = (0.02, 0.06, 0.04)
+    rows.write_text("".join(f'{{"prompt": "p{s}", "duration": {s}}}\n' for s in seconds))
+    _, said = call("--prompts", rows)
+    assert "index.html" in said
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    places = [text.index(f'"prompt": "p{s}"') for s in seconds]
+    assert places == sorted(places)
+
+
+def test_a_very_long_sound_is_announced(capsys):
+    """Windows of 3 s, and then steps of a fifth of that: 3 + 0.6 n >= 700 s."""
+    model = SimpleNamespace(device="cpu", max_duration=3.0, frame_rate=50.0)
+    args = Namespace(debug=False, best_of=1, scorer=None)
+    _tell(args, model, longest=700.0)
+    assert "a sound of 700 s is made of 1163 windows of 3 s" in capsys.readouterr().err
+    _tell(args, model, longest=60.0)
+    assert "windows" not in capsys.readouterr().err
+
+
 def test_no_page(call, tmp_path):
     call("rain", "--no-page")
     assert not (tmp_path / "out" / "index.html").exists()
@@ -292,7 +319,11 @@ def test_without_a_model_it_is_the_one_that_is_built_in(saved, tmp_path, monkeyp
     assert "--model" not in record["command"]
     assert main([*argv, "--model", "embedded"]) == 0
     assert capsys.readouterr().out == printed.out  # was there already
+    assert main(["info"]) == 0
+    assert str(saved) in capsys.readouterr().out
     monkeypatch.setattr(embedded, "FOLDER", tmp_path)
     assert main(argv) == 2
+    assert "no model given: train one with `make demo`" in capsys.readouterr().err
+    assert main(["info"]) == 2
     assert "no model given: train one with `make demo`" in capsys.readouterr().err
     embedded.known_words.cache_clear()

@@ -186,6 +186,7 @@ def test_the_padding_of_the_reference_keeps_the_order_given(model):
         ({"descriptions": "rain"}, "got one string"),
         ({"descriptions": {"description": "rain"}}, "got one caption"),
         ({"descriptions": 5}, "expected a list of captions, got int"),
+        ({"duration": 0.1}, "got duration, of all, and durations, of each: give one of them"),
         ({"batch_size": 0}, "batch_size must be a number of at least 1, got 0"),
         ({"batch_size": 1.5}, "batch_size must be a number"),
         ({"guidance_scale": float("nan")}, "guidance_scale must be a finite number"),
@@ -195,6 +196,12 @@ def test_the_padding_of_the_reference_keeps_the_order_given(model):
 def test_what_makes_no_sense_is_refused_before_anything_is_made(model, call, message):
     with pytest.raises(ValueError, match=message):
         model.generate_each(**({"descriptions": ["a", "b"], "durations": 0.01} | call))
+
+
+def test_one_duration_for_all(model):
+    together = model.generate_codes(["a", "b"], duration=0.05, seed=3)
+    for made in model.generate_each(["a", "b"], duration=0.05, seed=3):
+        assert torch.equal(made.codes, together[made.index])
 
 
 def test_progress_counts_the_frames_of_all(model):

@@ -30,6 +30,7 @@ def test_smoke(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "floor" in said
     assert "lstm-int8" in said
+    assert said.splitlines()[-1].startswith("It runs. Ratios of a toy model mean nothing")
 
 
 def test_training_smoke(tmp_path):
