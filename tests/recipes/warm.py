@@ -100,6 +100,9 @@ def left(client: socket.socket) -> bool:
 
 def become(argv: list[str], cwd: str, environment: dict[str, str]) -> None:
     """Run a module or a script as python does; does not return."""
+    # torch makes its pool of threads anew at the first call of this after a fork, and two threads
+    # of autograd at once are too many for that.
+    sys.modules["torch"].set_num_threads(1)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

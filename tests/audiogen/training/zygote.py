@@ -70,6 +70,9 @@ def join(ranks: int) -> list[int]:
 def child(argv: list[str], log: str, ranks: int = 1) -> None:
     os.setpgid(0, 0)  # what it starts is found again
     others = join(ranks) if ranks > 1 else []
+    # After a fork torch makes its pool of threads anew at the first call of this, which must not be
+    # two threads of autograd at once: now and then one of them found no pool and ended the process.
+    torch.set_num_threads(1)
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(stream, 1)
