@@ -54,27 +54,6 @@ def check_sound(path: Path) -> float:
     return info.frames / info.samplerate
 
 
-def read_sound(path: Path, *, mono: str, allow_silence: bool = False) -> tuple[np.ndarray, int]:
-    """Decode a file to one channel.
-
-    Args:
-        path: the sound file.
-        mono: "mean" of the channels, or the "first" one.
-        allow_silence: return digital silence instead of refusing it.
-
-    Returns:
-        float32 [T], full scale 1 and not clipped; and its sample rate in Hz.
-
-    Raises:
-        AudioError: naming the file, if it cannot be decoded to its end or holds nothing to score.
-    """
-    samples, sample_rate = read_channels(path)
-    mixed = _mix(samples, mono)
-    if not allow_silence:
-        check_audible(samples, path=path, mono=mono)
-    return mixed.astype(np.float32), sample_rate
-
-
 def read_channels(path: Path) -> tuple[np.ndarray, int]:
     """Decode a file with all of its channels.
 

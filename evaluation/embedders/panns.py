@@ -22,7 +22,6 @@ class Panns:
 
     name = "panns"
     dim = DIM
-    num_classes = CLASSES
 
     def __init__(
         self,

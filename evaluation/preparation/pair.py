@@ -64,15 +64,6 @@ class Item:
     cut: float = 0.0  # seconds taken off the end of the generated sound
 
 
-def load_item(pair: Pair, card: ProtocolCard) -> Item:
-    """Decode a pair and apply the card's silence, length, level and mono rules.
-
-    Raises:
-        AudioError: naming the file that cannot be scored.
-    """
-    return make_item(load_sides(pair, card), card)
-
-
 def load_sides(pair: Pair, card: ProtocolCard) -> Sides:
     """Decode a pair once, for all that is measured on it.
 

@@ -29,11 +29,6 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 CLIP_SECONDS = 10.0  # all are shorter: every file is one clip
 
 
-def looks_like_esc50(folder: Path) -> bool:
-    """Whether ``folder``, or the only folder inside it, is laid out like ESC-50 or ESC-10."""
-    return _root(folder) is not None
-
-
 def prepare_esc50(
     folder: Path, out: Path, *, sample_rate: int = 16000, min_files: int = MIN_FILES
 ) -> Report:

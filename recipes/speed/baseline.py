@@ -7,7 +7,7 @@ and a test holds that outputs, codes and gradients are equal.
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -221,8 +221,3 @@ class PlainTraining:
             self.averages[name] = sums + norm, count + 1
             total += gradient * (self.weights[name] / share / (1e-12 + (sums + norm) / (count + 1)))
         return total
-
-
-def decode_one_by_one(codec: PlainCodec, clips: Sequence[Tensor]) -> list[Tensor]:
-    """Decode clips of codes [K, T] one after the other."""
-    return [codec.decode(clip[None])[0] for clip in clips]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from evaluation.audio import AudioError, check_sound, read_sound
+from evaluation.audio import AudioError, check_audible, check_sound, read_channels
 
 TONE = (0.5 * np.sin(np.arange(8000) * 0.3)).astype(np.float32)
 
@@ -10,27 +10,36 @@ TONE = (0.5 * np.sin(np.arange(8000) * 0.3)).astype(np.float32)
 def test_reads_a_wav_exactly_and_unclipped(tmp_path):
     path = tmp_path / "loud.wav"
     soundfile.write(path, 3 * TONE, 16000, subtype="FLOAT")
-    waveform, rate = read_sound(path, mono="mean")
+    samples, rate = read_channels(path)
     assert rate == 16000
-    assert waveform.dtype == np.float32
-    np.testing.assert_array_equal(waveform, 3 * TONE)
+    assert samples.dtype == np.float32
+    np.testing.assert_array_equal(samples, 3 * TONE[:, None])
     assert check_sound(path) == 0.5
 
 
-def test_mono_rules(tmp_path):
+def test_channels_stay_apart_and_in_order(tmp_path):
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([TONE, 0 * TONE], axis=1), 16000, subtype="FLOAT")
-    np.testing.assert_array_equal(read_sound(path, mono="first")[0], TONE)
-    np.testing.assert_array_equal(read_sound(path, mono="mean")[0], TONE / 2)
+    samples, _ = read_channels(path)
+    np.testing.assert_array_equal(samples, np.stack([TONE, 0 * TONE], axis=1))
+
+
+def test_silence_is_what_the_mono_rule_leaves(tmp_path):
+    path = tmp_path / "half.wav"
+    check_audible(np.stack([TONE, 0 * TONE], axis=1), path=path, mono="mean")
+    second = np.stack([0 * TONE, TONE], axis=1)
+    check_audible(second, path=path, mono="mean")
+    with pytest.raises(AudioError, match=r"half\.wav: its 2 channels cancel"):
+        check_audible(second, path=path, mono="first")
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_reads_every_suffix_it_lists(tmp_path, suffix):
     path = tmp_path / f"tone.{suffix}"
     soundfile.write(path, TONE, 16000)
-    waveform, rate = read_sound(path, mono="mean")
+    samples, rate = read_channels(path)
     assert rate == 16000
-    assert abs(np.sqrt((waveform**2).mean()) - np.sqrt((TONE**2).mean())) < 0.05
+    assert abs(np.sqrt((samples**2).mean()) - np.sqrt((TONE**2).mean())) < 0.05
 
 
 def write_truncated_wav(path):
@@ -71,7 +80,7 @@ def test_broken_files_are_named_with_the_reason(tmp_path, reason):
     path = tmp_path / "broken.wav"
     BROKEN[reason](path)
     with pytest.raises(AudioError, match=rf"broken\.wav: .*{reason}"):
-        read_sound(path, mono="mean")
+        check_audible(read_channels(path)[0], path=path, mono="mean")
 
 
 def test_zero_channels_are_not_sound(tmp_path):
@@ -81,13 +90,13 @@ def test_zero_channels_are_not_sound(tmp_path):
     content[22:24] = b"\0\0"  # the channel count of a WAV header
     path.write_bytes(content)
     with pytest.raises(AudioError, match=r"broken\.wav: "):
-        read_sound(path, mono="mean")
+        read_channels(path)
 
 
-def test_silence_can_be_asked_for(tmp_path):
+def test_silence_is_read_where_nobody_refuses_it(tmp_path):
     path = tmp_path / "silent.wav"
     soundfile.write(path, 0 * TONE, 16000)
-    assert not read_sound(path, mono="mean", allow_silence=True)[0].any()
+    assert not read_channels(path)[0].any()
 
 
 def test_a_wav_from_a_pipe_is_whole(tmp_path):
@@ -97,13 +106,13 @@ def test_a_wav_from_a_pipe_is_whole(tmp_path):
     content = bytearray(path.read_bytes())
     content[4:8] = content[40:44] = b"\xff\xff\xff\xff"
     path.write_bytes(content)
-    assert len(read_sound(path, mono="mean")[0]) == len(TONE)
+    assert len(read_channels(path)[0]) == len(TONE)
 
 
 def test_rf64_is_read_and_its_truncation_seen(tmp_path):
     path = tmp_path / "long.wav"
     soundfile.write(path, TONE, 16000, format="RF64", subtype="PCM_16")
-    assert len(read_sound(path, mono="mean")[0]) == len(TONE)
+    assert len(read_channels(path)[0]) == len(TONE)
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(AudioError, match=r"long\.wav: cut short"):
         check_sound(path)

@@ -7,7 +7,7 @@ import torch
 
 from evaluation.audio import AudioError
 from evaluation.folders import Pair
-from evaluation.preparation.pair import MonoSound, load_item, load_sides
+from evaluation.preparation.pair import MonoSound, load_sides, make_item
 from evaluation.protocols.card import load_protocol
 
 RATE = 16000
@@ -17,6 +17,11 @@ def tone(frequency, rate, *, seconds=1.0, amplitude=0.5):
     times = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
     waveform = amplitude * torch.sin(2 * math.pi * frequency * times)
     return MonoSound(waveform=waveform.float(), sample_rate=rate, resampler="sinc_kaiser64")
+
+
+def load_item(pair, card):
+    """Take both steps from files to what metrics on waveforms get."""
+    return make_item(load_sides(pair, card), card)
 
 
 def write_pair(folder, reference, generated, *, rate=RATE, generated_rate=None):

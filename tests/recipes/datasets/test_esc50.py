@@ -7,7 +7,7 @@ import torch
 
 from audiogen.audio import write_audio
 from audiogen.data.manifest import read_manifest
-from recipes.datasets.esc50 import CAPTIONS, looks_like_esc50, main
+from recipes.datasets.esc50 import CAPTIONS, main
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 HEADER = "filename,fold,target,category,esc10,src_file,take"
@@ -109,21 +109,21 @@ def test_refuses_what_is_not_esc50_and_to_write_into_it(tmp_path, capsys):
     assert "which is only read" in capsys.readouterr().err
 
 
-def test_looks_like_esc50(tmp_path):
-    assert looks_like_esc50(make_tree(tmp_path / "a" / "ESC-50-master"))
-    assert looks_like_esc50(tmp_path / "a")
-    assert not looks_like_esc50(tmp_path / "a" / "ESC-50-master" / "audio")
-    assert not looks_like_esc50(tmp_path / "nowhere")
+def test_the_root_may_be_the_only_folder_inside_and_needs_sounds(tmp_path, capsys):
+    root = make_tree(tmp_path / "a" / "ESC-50-master")
+    assert main([str(tmp_path / "a"), "--out", str(tmp_path / "out")]) == 0
     (tmp_path / "b" / "meta").mkdir(parents=True)
     (tmp_path / "b" / "meta" / "esc50.csv").write_text(HEADER)
-    assert not looks_like_esc50(tmp_path / "b")
+    for other in (root / "audio", tmp_path / "nowhere", tmp_path / "b"):
+        capsys.readouterr()
+        assert main([str(other), "--out", str(tmp_path / "other")]) == 2
+        assert "expected meta/esc50.csv and audio/" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips of ../shared/data are absent")
 def test_real_clips(tmp_path, capsys):
-    assert looks_like_esc50(SHARED / "esc50_mini")
-    assert looks_like_esc50(SHARED / "esc10_ogg")
-    assert not looks_like_esc50(SHARED / "formats")
+    assert main([str(SHARED / "formats"), "--out", str(tmp_path / "no")]) == 2
+    assert "expected meta/esc50.csv and audio/" in capsys.readouterr().err
     assert main([str(SHARED / "esc10_ogg"), "--out", str(tmp_path / "out")]) == 0
     clips = clips_of(tmp_path / "out")
     assert len(clips) == 80
