@@ -80,6 +80,11 @@ def check_own(
     return check(measured, read_gates(path), sounds=sources[0] if own else OTHER)
 
 
+def other_than(experiment: str) -> str:
+    """Say which runs the gates of `check_own` do not bind."""
+    return f"{OTHER} than ESC-50 with {experiment}"
+
+
 def all_hold(outcomes: Sequence[Outcome]) -> bool:
     """Whether every binding gate was measured and holds; False if none binds."""
     states = [outcome.state for outcome in outcomes if outcome.binding]
@@ -110,9 +115,17 @@ def gates_command(
     *,
     prog: str,
     description: str | None,
-    experiment: str,
+    unbound: str,
 ) -> int:
-    """Print the table of a run on recordings; return the exit code."""
+    """Print the table of a run; return the exit code.
+
+    Args:
+        outcomes_of: holds the run against its gates; what is wrong with the run is a ValueError.
+        argv: words of the command line; None for those of this process.
+        prog: the command's name.
+        description: what its --help says.
+        unbound: the runs that no gate binds, in words.
+    """
     parser = Parser(
         prog=prog,
         description=description,
@@ -126,7 +139,7 @@ def gates_command(
         return exit_code(error)
     show(outcomes)
     if not any(outcome.binding for outcome in outcomes):
-        print(f"nothing binds {OTHER} than ESC-50 with {experiment}", file=sys.stderr)
+        print(f"nothing binds {unbound}", file=sys.stderr)
         return 0
     return 0 if all_hold(outcomes) else 1
 

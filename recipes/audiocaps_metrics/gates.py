@@ -5,7 +5,6 @@ fails or was not measured, 2 if there is no such run. Gates bind facebook/audiog
 AudioCaps test set, and stand-ins; of other models there is nothing to expect.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 from evaluation.catalog import METRICS
 from recipes.audiocaps_metrics.own import Own, read_own
-from recipes.command import Parser, exit_code
-from recipes.gates import Outcome, all_hold, check, read_gates, show
+from recipes.gates import Outcome, check, gates_command, read_gates
 from recipes.page.inputs import Run
 
 EXPECTED = Path(__file__).with_name("expected.json")
@@ -65,22 +63,9 @@ def measure(run: Run, own: Sequence[Own], sounds: str) -> dict[str, float | None
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
-    parser = Parser(
-        prog="python -m recipes.audiocaps_metrics.gates",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of run.sh")
-    args = parser.parse_args(argv)
-    try:
-        outcomes = outcomes_of(Run(folder=args.run))
-    except (ValueError, OSError) as error:
-        return exit_code(error)
-    show(outcomes)
-    if not any(outcome.binding for outcome in outcomes):
-        print(f"nothing binds other models than {MEDIUM}", file=sys.stderr)
-        return 0
-    return 0 if all_hold(outcomes) else 1
+    prog = "python -m recipes.audiocaps_metrics.gates"
+    unbound = f"other models than {MEDIUM}"
+    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, unbound=unbound)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.audiogen_cpu.held_out import NONE, OWN, SHUFFLED
-from recipes.gates import Outcome, check_own, gates_command
+from recipes.gates import Outcome, check_own, gates_command, other_than
 from recipes.page.inputs import History, Run
 from recipes.page.timing import stage_times, totals
 
@@ -72,7 +72,8 @@ def outcomes_of(run: Run) -> list[Outcome]:
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
     prog = "python -m recipes.audiogen_cpu.gates"
-    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, experiment=EXPERIMENT)
+    unbound = other_than(EXPERIMENT)
+    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, unbound=unbound)
 
 
 if __name__ == "__main__":

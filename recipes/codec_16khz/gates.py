@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.codec_16khz.alarms import COLLAPSED
-from recipes.gates import Outcome, check_own, gates_command
+from recipes.gates import Outcome, check_own, gates_command, other_than
 from recipes.page.inputs import History, Run, is_number
 from recipes.page.timing import stage_times, totals
 
@@ -77,7 +77,8 @@ def _outcomes(run: Run) -> list[Outcome]:
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
     prog = "python -m recipes.codec_16khz.gates"
-    return gates_command(_outcomes, argv, prog=prog, description=__doc__, experiment=EXPERIMENT)
+    unbound = other_than(EXPERIMENT)
+    return gates_command(_outcomes, argv, prog=prog, description=__doc__, unbound=unbound)
 
 
 if __name__ == "__main__":

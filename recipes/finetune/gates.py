@@ -13,7 +13,7 @@ from typing import Any
 from recipes.audiogen_cpu.held_out import OWN as CAPTION
 from recipes.finetune.forgetting import OTHER
 from recipes.finetune.judge import BASE, SOUNDS
-from recipes.gates import Outcome, check_own, gates_command
+from recipes.gates import Outcome, check_own, gates_command, other_than
 from recipes.page.inputs import MissingInputError, Run
 from recipes.page.timing import stage_times, totals
 
@@ -74,7 +74,8 @@ def outcomes_of(run: Run) -> list[Outcome]:
 def main(argv: list[str] | None = None) -> int:
     """Print the table; return the exit code."""
     prog = "python -m recipes.finetune.gates"
-    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, experiment=EXPERIMENT)
+    unbound = other_than(EXPERIMENT)
+    return gates_command(outcomes_of, argv, prog=prog, description=__doc__, unbound=unbound)
 
 
 if __name__ == "__main__":
