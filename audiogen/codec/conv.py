@@ -7,7 +7,7 @@ Source of the geometry: EnCodec (arXiv:2210.13438), section 3.1.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,6 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from audiogen.codec.kept import Kept, may_keep, sources
 
-Norm = Literal["none", "weight_norm", "spectral_norm", "time_group_norm"]
-PadMode = Literal["constant", "reflect", "replicate"]
 NORMS = ("none", "weight_norm", "spectral_norm", "time_group_norm")
 PAD_MODES = ("constant", "reflect", "replicate")
 

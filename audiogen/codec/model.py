@@ -1,7 +1,5 @@
 """Codec: waveform to codes and back."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,18 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from audiogen.codec import checks
+from audiogen.codec.fingerprint import fingerprint
 from audiogen.codec.quantizer import ResidualVectorQuantizer
 from audiogen.codec.seanet import Decoder, Encoder, Geometry, hop_length, init_scaled
 from audiogen.codec.settings import check_norms, check_settings, geometry, plain
-
-# Keywords younger than the first fingerprints: at these values they change nothing, and a
-# fingerprint leaves them out, so that a codec saved before them is still itself.
-ADDED_LATER: Mapping[str, Any] = {
-    "norm_params": None,
-    "final_activation_params": None,
-    "paper_exact": False,
-}
-TRAINING_NOTES = ("quantizer._extra_state", "quantizer.restarts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,22 +263,8 @@ class Codec(nn.Module):
         return self.quantizer.decode(codes)
 
     def fingerprint(self) -> str:
-        """Hash of configuration and weights, sha256 in hex: equal only for equal codes.
-
-        The generator's state and the count of restarts are left out: they are notes of training
-        and do not change what a codec computes.
-        """
-        config = {
-            k: v for k, v in self.config.items() if k not in ADDED_LATER or v != ADDED_LATER[k]
-        }
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-        for name, value in sorted(self.state_dict().items()):
-            if name in TRAINING_NOTES:
-                continue
-            array = value.detach().cpu().contiguous()
-            digest.update(f"\n{name} {array.dtype} {list(array.shape)}\n".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """Hash of configuration and weights, sha256 in hex: equal only for equal codes."""
+        return fingerprint(self.config, self.state_dict())
 
     def _normalize(self, waveform: Tensor) -> tuple[Tensor, Tensor | None]:
         if not self.renormalize:

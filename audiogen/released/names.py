@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from audiogen.codec.conv import PaddedConv1d, PaddedConvTranspose1d
-from audiogen.codec.model import TRAINING_NOTES, Codec
+from audiogen.codec.fingerprint import TRAINING_NOTES
+from audiogen.codec.model import Codec
 from audiogen.model_folder.layout import CheckpointError
 from audiogen.released.strict import check_finite, check_tensors
 
