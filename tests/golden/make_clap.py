@@ -22,24 +22,12 @@ import numpy as np
 import torch
 import torchvision
 import transformers
+from hashed import like, unit
 
 WORDS = 512
 CASES = {"tiny": ("HTSAT-tiny", False), "fusion": ("HTSAT-tiny", True), "base": ("HTSAT-base", False)}
 SECONDS = {"short": 3.1, "whole": 10.0, "frame": 10.005, "long": 25.3}
 CONSTANT = ("spectrogram_extractor", "logmel_extractor", "logit_scale", "position_ids", "attn_mask")
-
-
-def mix(x):
-    x = x ^ (x >> np.uint32(16))
-    x = x * np.uint32(0x7FEB352D)
-    x = x ^ (x >> np.uint32(15))
-    x = x * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
-
-
-def unit(count, key):
-    bits = mix(np.arange(count, dtype=np.uint32) ^ mix(np.uint32([key + 1])))
-    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24) - np.float32(0.5)
 
 
 def sound(seconds, key):
@@ -91,12 +79,11 @@ def fill(network):
     for i, (name, tensor) in enumerate(network.state_dict().items()):
         if not tensor.is_floating_point() or any(part in name for part in CONSTANT):
             continue
-        numbers = torch.from_numpy(unit(tensor.numel(), 3000 + i)).reshape(tensor.shape)
-        if tensor.ndim > 1:
-            tensor.copy_(numbers * np.float32((12 / tensor[0].numel()) ** 0.5))
-        else:
+        numbers = like(tensor, 3000 + i)
+        if tensor.ndim < 2:
             one = 1.0 if name.endswith(("weight", "running_var")) else 0.0
-            tensor.copy_(one + numbers * np.float32(0.2))
+            numbers = one + numbers * np.float32(0.2)
+        tensor.copy_(numbers)
 
 
 def embed(clap, waveform, use_tensor):

@@ -13,6 +13,7 @@ from pathlib import Path
 import hear21passt.models.passt as library
 import numpy as np
 import torch
+from hashed import like, unit
 from hear21passt.models.preprocess import AugmentMelSTFT
 from hear21passt.wrapper import PasstBasicWrapper
 
@@ -20,28 +21,16 @@ TOKENS = ("cls_token", "dist_token", "new_pos_embed", "freq_new_pos_embed", "tim
 FRAMES = {"passt_s_swa_p16_128_ap476": 998, "passt_20sec": 2000, "passt_30sec": 3000}
 
 
-def mix(x):
-    x = x ^ (x >> np.uint32(16))
-    x = x * np.uint32(0x7FEB352D)
-    x = x ^ (x >> np.uint32(15))
-    x = x * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
-
-
-def unit(count, key):
-    bits = mix(np.arange(count, dtype=np.uint32) ^ mix(np.uint32([key + 1])))
-    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24) - np.float32(0.5)
-
-
 def fill(network):
     for i, (name, tensor) in enumerate(network.state_dict().items()):
-        numbers = torch.from_numpy(unit(tensor.numel(), 1000 + i)).reshape(tensor.shape)
         if name in TOKENS:
+            numbers = torch.from_numpy(unit(tensor.numel(), 1000 + i)).reshape(tensor.shape)
             tensor.copy_(numbers * np.float32(0.2))
         elif tensor.ndim > 1:
-            tensor.copy_(numbers * np.float32((12 / tensor[0].numel()) ** 0.5))
+            tensor.copy_(like(tensor, 1000 + i))
         else:
-            tensor.copy_(numbers * np.float32(0.2) + (1.0 if name.endswith("weight") else 0.0))
+            one = 1.0 if name.endswith("weight") else 0.0
+            tensor.copy_(like(tensor, 1000 + i) * np.float32(0.2) + one)
 
 
 def make(arch):

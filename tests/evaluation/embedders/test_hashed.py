@@ -1,3 +1,6 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import nn
@@ -5,6 +8,7 @@ from torch import nn
 from evaluation.embedders.hashed import BLOCK, fill_hashed, hashed_uniform
 
 MASK = 0xFFFFFFFF
+GOLDEN = Path(__file__).parents[2] / "golden" / "hashed.py"
 
 
 def mix(x):
@@ -21,6 +25,17 @@ def test_it_is_the_recipe():
     for i in (0, 1, 2, 999, BLOCK - 1, BLOCK, BLOCK + 4):  # across the seam of two blocks
         unit = np.float32((mix(i ^ mix(18)) >> 8) * 2.0**-24 - 0.5)
         assert got[i] == unit * np.float32(0.3)
+
+
+def test_the_scripts_of_the_golden_arrays_have_the_same_numbers():
+    spec = importlib.util.spec_from_file_location("hashed", GOLDEN)
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    assert hashed_uniform((1000,), key=1003).equal(torch.from_numpy(theirs.unit(1000, 1003)))
+    matrix = torch.empty(40, 5, 5)
+    scale = float(np.float32((12 / 25) ** 0.5))
+    expected = hashed_uniform((40, 5, 5), key=7, scale=scale)
+    assert expected.equal(theirs.like(matrix, 7))
 
 
 def test_rows_are_filled_one_after_the_other():
