@@ -14,10 +14,9 @@ from evaluation.metrics.gaussian import (
     small_sample_text,
     unpack_gaussian,
 )
+from evaluation.metrics.kept import SIDES, check_dim, check_update
 
 __all__ = ["FrechetDistance", "SmallSampleWarning", "frechet_distance"]
-
-SIDES = ("reference", "generated")
 
 
 class SmallSampleWarning(UserWarning):
@@ -48,8 +47,7 @@ class FrechetDistance(Metric):
         epsilon: float = 1e-6,
     ) -> None:
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, got {dim}")
+        check_dim(dim)
         check_method(method, statistics)
         if method == "features":
             raise ValueError("a stream keeps no embeddings for method features: use auto")
@@ -63,15 +61,7 @@ class FrechetDistance(Metric):
 
     def update(self, embeddings: Tensor, *, side: str) -> None:
         """Add float [N, D] embeddings to ``side``, "reference" or "generated"."""
-        if side not in SIDES:
-            raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise ValueError(
-                f"expected embeddings [N, {self.dim}], got {list(embeddings.shape)}: "
-                "pass dim= of the embedder"
-            )
-        if not embeddings.isfinite().all():
-            raise ValueError(f"{side} embeddings hold NaN or infinite values: check the sounds")
+        check_update(embeddings, side=side, dim=self.dim)
         merged = merge_moments(torch.stack([getattr(self, side), pack_moments(embeddings)]))
         setattr(self, side, merged)
 

@@ -54,23 +54,14 @@ class KeptEmbeddings(Metric):
 
     def __init__(self, dim: int) -> None:
         super().__init__(dist_sync_fn=partial(gather_rows, width=dim))
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, got {dim}")
+        check_dim(dim)
         self.dim = dim
         for side in SIDES:
             self.add_state(side, [], dist_reduce_fx="cat")
 
     def update(self, embeddings: Tensor, *, side: str) -> None:
         """Add float [N, D] embeddings to ``side``, "reference" or "generated"."""
-        if side not in SIDES:
-            raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise ValueError(
-                f"expected embeddings [N, {self.dim}], got {list(embeddings.shape)}: "
-                "pass dim= of the embedder"
-            )
-        if not embeddings.isfinite().all():
-            raise ValueError(f"{side} embeddings hold NaN or infinite values: check the sounds")
+        check_update(embeddings, side=side, dim=self.dim)
         getattr(self, side).append(embeddings.detach().double())
 
     def rows(self, side: str) -> Tensor:
@@ -79,6 +70,38 @@ class KeptEmbeddings(Metric):
         for column in reversed(range(self.dim)):
             rows = rows[rows[:, column].argsort(stable=True)]
         return rows
+
+
+def check_dim(dim: int) -> None:
+    """Refuse a width that embeddings cannot have.
+
+    Raises:
+        ValueError: if it is less than 1.
+    """
+    if dim < 1:
+        raise ValueError(f"dim must be at least 1, got {dim}")
+
+
+def check_update(embeddings: Tensor, *, side: str, dim: int) -> None:
+    """Refuse what cannot be added to a side.
+
+    Args:
+        embeddings: float [N, D], all finite.
+        side: "reference" or "generated".
+        dim: the D that was announced.
+
+    Raises:
+        ValueError: naming the side, the shape or the values that are wrong.
+    """
+    if side not in SIDES:
+        raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")
+    if embeddings.ndim != 2 or embeddings.shape[1] != dim:
+        raise ValueError(
+            f"expected embeddings [N, {dim}], got {list(embeddings.shape)}: "
+            "pass dim= of the embedder"
+        )
+    if not embeddings.isfinite().all():
+        raise ValueError(f"{side} embeddings hold NaN or infinite values: check the sounds")
 
 
 def gather_rows(rows: Tensor, group: Any = None, *, width: int | None) -> list[Tensor]:
