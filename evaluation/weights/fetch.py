@@ -1,8 +1,10 @@
 """Fetch one file of weights: resumed after a cut, checked, and in place whole or not at all."""
 
+import gzip
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ def fetch(entry: WeightFile, folder: Path, source: Source) -> Fetched:
             return _finished(entry, path, path, new=False)
         part = path.with_name(path.name + PART)
         download(part, source, name=entry.file)
-        return _finished(entry, part, path, new=True)
+        return _finished(entry, _unpacked(entry, part), path, new=True)
 
 
 def copy(entry: WeightFile, folder: Path, offline: Path) -> Fetched:
@@ -57,7 +59,10 @@ def copy(entry: WeightFile, folder: Path, offline: Path) -> Fetched:
         FetchError: as `fetch`; or if it is not there, under its path or its bare name.
     """
     path = folder / entry.file
-    places = [offline / entry.file, offline / Path(entry.file).name]
+    names = [entry.file, Path(entry.file).name]
+    if entry.packed and entry.url is not None:
+        names.append(entry.url.rpartition("/")[2])
+    places = [offline / name for name in names]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise FetchError(f"{offline} has no {entry.file}: copy it there, or leave out --from")
@@ -69,7 +74,7 @@ def copy(entry: WeightFile, folder: Path, offline: Path) -> Fetched:
         try:
             check_space(folder, found.stat().st_size, entry.file)
             shutil.copyfile(found, part)
-            return _finished(entry, part, path, new=True)
+            return _finished(entry, _unpacked(entry, part), path, new=True)
         except OSError:
             part.unlink(missing_ok=True)
             raise
@@ -123,6 +128,24 @@ def _finished(entry: WeightFile, part: Path, path: Path, *, new: bool) -> Fetche
         os.replace(part, path)  # noqa: PTH105 - Path.replace is the same; atomic on one disk
         forget(part)
     return Fetched(path=path, sha256=digest, checked=expected is not None, new=new)
+
+
+def _unpacked(entry: WeightFile, part: Path) -> Path:
+    """Unpack a whole file that came packed, and return where it is; another one stays as it is."""
+    if not entry.packed or _begins(part)[:2] != b"\x1f\x8b":
+        return part
+    bare = part.with_name(part.name + ".bare")
+    try:
+        with gzip.open(part) as packed, bare.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        bare.unlink()
+        forget(part)
+        raise FetchError(
+            f"{entry.file}: what came cannot be unpacked ({error}). It was thrown away."
+        ) from error
+    forget(part)
+    return bare
 
 
 def _begins(path: Path) -> bytes:

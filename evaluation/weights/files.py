@@ -25,6 +25,9 @@ class WeightFile:
     size: int | None = None  # bytes; None: not known
     licence: str | None = None  # license; None: not known, see where it comes from
     needs: tuple[str, ...] = ()  # other files without which it is of no use
+    packed: bool = (
+        False  # whether the address has it compressed by gzip; the rest is said of it bare
+    )
 
 
 TORCHVGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
@@ -32,6 +35,7 @@ AUDIOSET = "https://storage.googleapis.com/audioset"
 PASST = "https://github.com/kkoutini/PaSST/releases/download"
 LAION = "https://huggingface.co/lukewys/laion_clap/resolve/main"
 PANNS = "https://zenodo.org/records/3987831/files"
+OPENL3 = "https://github.com/marl/openl3/raw/models"
 ROBERTA = "https://huggingface.co/FacebookAI/roberta-base/resolve/main"
 TOKENIZER = ("roberta-base/vocab.json", "roberta-base/merges.txt")
 
@@ -90,24 +94,33 @@ def _clap() -> list[WeightFile]:
     return files + words
 
 
-def _others() -> list[WeightFile]:
-    panns = [
+def _panns() -> list[WeightFile]:
+    return [
         WeightFile(file=file, network="panns", what=what, url=f"{PANNS}/{file.replace('=', '%3D')}")
         for file, what in (
             ("Cnn14_16k_mAP=0.438.pth", "Cnn14 at 16 kHz"),
             ("Cnn14_mAP=0.431.pth", "Cnn14 at 32 kHz"),
         )
     ]
-    openl3 = WeightFile(
-        file="openl3_audio_mel256_env.h5",
-        network="openl3",
-        what="a model of Keras, which this version does not run",
-        url=None,
-    )
-    return [*panns, openl3]
 
 
-FILES = {entry.file: entry for entry in (*_vggish(), *_passt(), *_clap(), *_others())}
+def _openl3() -> list[WeightFile]:
+    content = {"env": "environmental sounds", "music": "music"}
+    return [
+        WeightFile(
+            file=f"openl3_audio_{sees}_{kind}.h5",
+            network="openl3",
+            what=f"sees {sees}, trained on {content[kind]}",
+            url=f"{OPENL3}/openl3_audio_{sees}_{kind}-v0_4_0.h5.gz",
+            licence="CC BY 4.0",
+            packed=True,
+        )
+        for sees in ("mel256", "mel128", "linear")
+        for kind in content
+    ]
+
+
+FILES = {entry.file: entry for entry in (*_vggish(), *_passt(), *_clap(), *_panns(), *_openl3())}
 
 
 def weight_file(file: str) -> WeightFile:
@@ -149,5 +162,6 @@ def missing_reason(file: str, folder: Path | None, *, option: str = "--weights")
         how = f"put {file} into {path.parent}"
     else:
         where = "" if folder is None else f" --folder {folder}"
-        how = f"python -m evaluation fetch {file}{where}, or put {file} from {entry.url} there"
+        origin = f"{entry.url}{', unpacked,' if entry.packed else ''}"
+        how = f"python -m evaluation fetch {file}{where}, or put {file} from {origin} there"
     return f"weights missing: {path} does not exist. {how}, or name another folder with {option}"

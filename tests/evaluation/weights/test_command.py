@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentParser
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,12 +113,21 @@ def test_mistakes_are_said(tmp_path):
     for words, text in (
         (["vggish.pt"], "no file of weights is called 'vggish.pt'"),
         (["--protocol", "audiokraft"], "audiokraft"),
-        (["openl3_audio_mel256_env.h5"], "no address is known"),
         ([NAME, "--mirror", "ftp://x"], "begins with http"),
         ([NAME, "--from", tmp_path / "nowhere"], "there is no folder"),
     ):
         with pytest.raises(ValueError, match=text):
             call(*words, "--folder", tmp_path)
+
+
+def test_a_file_without_an_address_is_taken_from_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(FILES, NAME, replace(FILES[NAME], url=None))
+    with pytest.raises(ValueError, match=r"no address is known for .*: use --from"):
+        call(NAME, "--folder", tmp_path)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / NAME).write_bytes(b"x")
+    text, _ = call(NAME, "--folder", tmp_path, "--from", tmp_path / "kept")
+    assert text == str(tmp_path / NAME)
 
 
 def script(*words, **how):

@@ -1,6 +1,7 @@
 """Against a real server on this machine, which can do what servers do: ranges, cuts, pages."""
 
 import errno
+import gzip
 import hashlib
 import os
 import shutil
@@ -117,6 +118,36 @@ def test_a_file_is_fetched_once(server, tmp_path, facts, checked):
     assert (again.sha256, again.new) == (DIGEST, False)
     assert len(server.asked) == 1
     assert left(tmp_path) == ["net.pt"]
+
+
+def test_a_packed_file_is_unpacked(server, tmp_path):
+    server.content = gzip.compress(CONTENT)
+    found = get(server, tmp_path, packed=True, sha256=DIGEST, size=len(CONTENT))
+    assert found.path.read_bytes() == CONTENT
+    assert (found.sha256, found.checked) == (DIGEST, True)
+    assert left(tmp_path) == ["net.pt"]
+
+
+def test_a_mirror_may_have_it_unpacked(server, tmp_path):
+    assert get(server, tmp_path, packed=True, sha256=DIGEST).path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:-5] + b"12345"])
+def test_what_cannot_be_unpacked_is_thrown_away(server, tmp_path, damage):
+    server.content = damage(gzip.compress(CONTENT))
+    with pytest.raises(FetchError, match=r"net.pt: what came cannot be unpacked"):
+        get(server, tmp_path, packed=True)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "pack"), [("net.pt", bytes), ("net-v1.pt.gz", gzip.compress)])
+def test_a_packed_file_is_copied_from_a_folder(tmp_path, name, pack):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / name).write_bytes(pack(CONTENT))
+    packed = entry(packed=True, url="https://example.org/net-v1.pt.gz")
+    found = copy(packed, tmp_path / "new", tmp_path / "kept")
+    assert found.path.read_bytes() == CONTENT
+    assert left(tmp_path / "new") == ["net.pt"]
 
 
 def test_a_cut_connection_is_resumed(server, tmp_path):

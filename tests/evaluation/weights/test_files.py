@@ -18,7 +18,12 @@ def test_entries_are_whole():
         assert set(entry.needs) <= FILES.keys()
         if entry.url is not None:
             assert entry.url.startswith("https://")
-            assert entry.url.replace("%3D", "=").endswith(entry.file.rpartition("/")[2])
+            name = entry.url.replace("%3D", "=").rpartition("/")[2]
+            if entry.packed:  # by version, and compressed
+                assert name.endswith(".gz")
+                assert name.replace("-v0_4_0", "").removesuffix(".gz") == entry.file
+            else:
+                assert name == entry.file.rpartition("/")[2]
         if entry.sha256_prefix is not None:  # torch.hub's convention: the digits are in the name
             assert f"-{entry.sha256_prefix}." in entry.file
 
@@ -34,9 +39,14 @@ def test_missing_weights_say_how_to_get_them(tmp_path):
     assert other == reason.replace("--weights", "scores.weights=")
 
 
-def test_own_files_and_those_without_an_address_are_put_there(tmp_path):
-    for file in ("mine.pt", "openl3_audio_mel256_env.h5"):
-        assert f"put {file} into {tmp_path}" in missing_reason(file, tmp_path)
+def test_own_files_are_put_there(tmp_path):
+    assert f"put mine.pt into {tmp_path}" in missing_reason("mine.pt", tmp_path)
+
+
+def test_a_packed_file_is_put_there_unpacked(tmp_path):
+    file = "openl3_audio_mel256_env.h5"
+    expected = f"put {file} from {FILES[file].url}, unpacked, there"
+    assert expected in missing_reason(file, tmp_path)
 
 
 def test_weights_in_place_are_not_called_missing(tmp_path):
