@@ -3,7 +3,7 @@
 The table on stderr; the whole report in the files of --json and --html, or without --json as JSON
 on stdout, pairs left out, unless that is a terminal. Other commands: `compare` puts reports side by
 side, or says why they cannot be compared; `explain` shows what each choice of a protocol does to
-the scores; `fetch` gets the weights of the networks.
+the scores; `card` prints a protocol; `fetch` gets the weights of the networks.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from evaluation.folders import printable
 COMMANDS = {  # name -> module with add_arguments and run, and what it is for
     "compare": ("evaluation.comparison.command", "Compare reports of the same references."),
     "explain": ("evaluation.explanation.command", "Score again with one choice changed at a time."),
+    "card": ("evaluation.protocols.command", "Print a protocol card, or what sets two apart."),
     "fetch": ("evaluation.weights.command", "Get the weights of the networks."),
 }
 SCORE = ("evaluation.score_command", "Score generated sounds against references, paired by name.")

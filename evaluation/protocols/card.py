@@ -153,11 +153,11 @@ def protocol_titles() -> dict[str, str]:
     return titles
 
 
-def load_protocol(name_or_path: str | Path) -> ProtocolCard:
-    """Load a shipped card by name, or any card by path (.yaml or .json).
+def card_path(name_or_path: str | Path) -> Path:
+    """Return the file of a shipped card by name, or of any card by path (.yaml or .json).
 
     Raises:
-        ProtocolError: if there is no such card, or one of its fields is unknown, missing or wrong.
+        ProtocolError: if there is no such file, naming the nearest shipped card.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml", ".json"):
@@ -168,6 +168,16 @@ def load_protocol(name_or_path: str | Path) -> ProtocolCard:
             f"no protocol {str(name_or_path)!r}.{hint} Known: {', '.join(protocol_names())}; "
             "or pass the path of a .yaml file."
         )
+    return path
+
+
+def load_protocol(name_or_path: str | Path) -> ProtocolCard:
+    """Load a shipped card by name, or any card by path (.yaml or .json).
+
+    Raises:
+        ProtocolError: if there is no such card, or one of its fields is unknown, missing or wrong.
+    """
+    path = card_path(name_or_path)
     try:
         text = path.read_text(encoding="utf-8")
         content = read_strict_json(text) if path.suffix == ".json" else read_strict_yaml(text)
