@@ -75,6 +75,10 @@ def soxr(rate):
     return {"resample": {"rate": rate, "method": "soxr_hq"}}
 
 
+def librosa(rate):
+    return {"resample": {"rate": rate, "method": "soxr_hq_librosa"}}
+
+
 MEAN, FIRST = {"mono": "mean"}, {"mono": "first"}
 GOOGLE = {"positive_max": {"floor": 0.1, "unit": "pcm16"}}
 LAION = {"pcm16": {"scale": 32767, "rounding": "truncate"}}
@@ -106,8 +110,8 @@ OLD_FAD = {"resample": {"rate": 16000, "method": "resampy_kaiser_best", "decimat
             [FIRST, "remove_dc", sinc(32000), {"at_least": 1.0}, sinc(48000)],
         ),
         ("stable_audio_metrics", "openl3", [{"peak": -1.0}, soxr(44100), "stereo"]),
-        ("stable_audio_metrics", "passt", [MEAN, soxr(32000), {"peak": -1.0}]),
-        ("stable_audio_metrics", "clap", [MEAN, soxr(48000), {"peak": -1.0}, LAION]),
+        ("stable_audio_metrics", "passt", [MEAN, librosa(32000), {"peak": -1.0}]),
+        ("stable_audio_metrics", "clap", [MEAN, librosa(48000), {"peak": -1.0}, LAION]),
         (
             "fadtk",
             "vggish",

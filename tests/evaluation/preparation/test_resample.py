@@ -217,3 +217,27 @@ def test_a_long_sound_in_pieces_is_the_sound_as_a_whole(method, source, target, 
 def test_pieces_keep_the_length_that_the_package_rounds_in_float32(method):
     sound = torch.zeros(5_000_000)  # 1814058.96 samples, which float32 calls 1814059
     assert resample(sound, 44100, 16000, method=method).shape == (1814059,)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "samples", "expected"),
+    [
+        (44100, 48000, 441000, 480001),
+        (44100, 48000, 220500, 240001),
+        (22050, 48000, 220500, 480001),
+        (44100, 32000, 441000, 320000),
+        (96000, 32000, 960001, 320001),
+        (11025, 32000, 140018, 406402),
+        (48000, 16000, 1, 1),
+    ],
+)
+def test_librosa_rounds_lengths_up_by_a_float_ratio(source, target, samples, expected):
+    """The lengths that librosa 0.11.0 gave; the samples are those of soxr, and zeros."""
+    pytest.importorskip("soxr")
+    noise = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+    made = resample(noise, source, target, method="soxr_hq_librosa")
+    assert made.shape == (2, expected)
+    if samples > 1:
+        plain = resample(noise, source, target, method="soxr_hq")
+        assert torch.equal(made[:, : plain.shape[1]], plain)
+        assert not made[:, plain.shape[1] :].any()

@@ -51,7 +51,7 @@ def test_steps_change_one_by_one_and_a_rate_between_two_is_no_stop():
     stops = walk(load_protocol("audiocraft"), load_protocol("stable_audio_metrics"))
     changes = [stop.own["clap_score"] for stop in stops if "clap_score" in stop.own]
     assert changes[:4] == [
-        "step resample 16000 julius -> resample 48000 soxr_hq",
+        "step resample 16000 julius -> resample 48000 soxr_hq_librosa",
         "step resample 48000 julius left out",
         "step peak -1.0 added",
         "step pcm16 32767 truncate added",
