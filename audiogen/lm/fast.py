@@ -11,6 +11,12 @@ On a CPU the residual stream, norms, attention and its cache stay float32, as do
 the projection of the text. Every row is quantized by its own range, so that in int8 an item does
 not depend on those beside it. What each option gains, and by how much it moves logits and codes,
 is measured by `recipes/speed`. What changes no value beyond float noise needs no option.
+
+On several threads the last bit of a row may depend on how many rows there are: torch's attention
+gives each thread a piece of scratch memory, and sums differently in one that does not begin at a
+multiple of 16 bytes. Rounding to bfloat16 or int8 makes a step of its own of that bit where it
+falls on an edge. So a logit, and now and then a code, may differ with ``two_step`` or in another
+batch; on one thread none did.
 """
 
 import copy

@@ -51,8 +51,9 @@ def generate_codes(
             from 0 with the prompt's; outside scale 1 holds. What counts is the frame of a step's
             first codebook, so delayed codebooks follow it. None guides all frames.
         two_step: compute with and without caption one after the other, which halves the rows of a
-            step and reads all weights twice. The codes are the same: no caption contributes the
-            same whatever it is padded to.
+            step and reads all weights twice. The codes are the same but for float noise: no
+            caption contributes the same whatever it is padded to. What noise does to a fast model
+            on several threads is said in `audiogen.lm.fast`.
         prompt: int64 [B, K, P] codes to continue, P < T; None for none.
         graphs: capture steps as CUDA graphs: None where it pays (see `choose_graphs`), true or
             false; a `Graphs` keeps them for later calls.
