@@ -9,6 +9,7 @@ from evaluation.features.extract import Extraction, extract
 from evaluation.features.front import GENERATED, FrontEnd, Job
 from evaluation.features.networks import Networks
 from evaluation.features.pairs import PairFeatures
+from evaluation.features.shelf import NetworkShelf
 from evaluation.folders import shorten
 from evaluation.inputs import Inputs
 from evaluation.preparation.pair import Item
@@ -41,7 +42,13 @@ class Evaluation:
     """Some metrics of a card at work on some pairs."""
 
     def __init__(
-        self, card: ProtocolCard, keys: Sequence[str], inputs: Inputs, settings: Settings
+        self,
+        card: ProtocolCard,
+        keys: Sequence[str],
+        inputs: Inputs,
+        settings: Settings,
+        *,
+        shelf: NetworkShelf | None = None,
     ) -> None:
         """Build scorers and networks.
 
@@ -50,6 +57,7 @@ class Evaluation:
             keys: metrics of it, all of which can be computed.
             inputs: the pairs.
             settings: how it is carried out.
+            shelf: networks of earlier evaluations; None builds all of them.
 
         Raises:
             ValueError: for options that do not fit, or weights that are not the network's.
@@ -59,7 +67,7 @@ class Evaluation:
         self.settings = settings
         self.scorers = Scorers(card, keys)
         self.cache = None if settings.cache is None else FeatureCache(settings.cache)
-        self.networks = Networks(card, self.scorers.features, settings)
+        self.networks = Networks(card, self.scorers.features, settings, shelf=shelf)
         self.battery = Battery.plan(card, keys, inputs) if settings.sanity else None
 
     def run(self) -> Findings:

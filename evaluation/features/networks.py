@@ -7,71 +7,67 @@ import torch
 from torch import Tensor
 
 from evaluation.embedders import FeatureNetwork
-from evaluation.embedders.registry import build_network
 from evaluation.features.cache import DamagedError, FeatureCache, entry_key
 from evaluation.features.extract import Extraction
 from evaluation.features.front import AS_GENERATED, GENERATED, REFERENCE
 from evaluation.features.front_part import VERSION, Intake
 from evaluation.features.lane import Notes
 from evaluation.features.pairs import PairFeatures
+from evaluation.features.shelf import NetworkShelf, Recipe
 from evaluation.inputs import Inputs
 from evaluation.protocols.card import ProtocolCard
 from evaluation.settings import Settings
-from evaluation.weights.files import weights_path
 
 CAPTIONS = 32  # that a text tower takes at once
-NOT_OPTIONS = ("network", "weights", "input", "dtype")  # what a card says beside them
 
 
 class Networks:
     """The networks that some features of a card come from."""
 
-    def __init__(self, card: ProtocolCard, names: Iterable[str], settings: Settings) -> None:
-        """Build them.
+    def __init__(
+        self,
+        card: ProtocolCard,
+        names: Iterable[str],
+        settings: Settings,
+        *,
+        shelf: NetworkShelf | None = None,
+    ) -> None:
+        """Build them, or take those that are built.
 
         Args:
             card: the protocol.
             names: of the features on the card.
             settings: where weights are, and where and in which precision networks run.
+            shelf: networks that may be here already.
 
         Raises:
             ValueError: for a file that is not a network's weights, an option of the card that the
                 network does not take, or a device that is not here.
         """
-        device = settings.device
-        check_device(device)
+        check_device(settings.device)
         self.card = card
         self.notes = Notes()
         self.built: dict[str, FeatureNetwork] = {}
         self.facts: dict[str, dict[str, Any]] = {}
+        shelf = shelf or NetworkShelf()
         for name in dict.fromkeys(names):
             entry = card.features[name]
-            file = None if settings.random_weights else entry["weights"]
-            plain = entry["weights"] is None  # nothing that could work in another precision
-            kind = entry["dtype"] if plain else settings.dtype or entry["dtype"]
-            options = {key: value for key, value in entry.items() if key not in NOT_OPTIONS}
+            recipe = Recipe.of(entry, settings)
             try:
-                network = build_network(
-                    entry["network"],
-                    weights=None if file is None else weights_path(file, settings.weights),
-                    device=device,
-                    dtype=kind,
-                    options=options,
-                )
+                network = self.built[name] = shelf.take(name, recipe)
             except ValueError as error:
                 raise ValueError(f"protocol {card.name}, features {name}: {error}") from error
-            self.built[name] = network
             self.facts[name] = {
                 "network": network.name,
                 "version": network.version,
-                "weights": file,
+                "weights": None if recipe.weights is None else entry["weights"],
                 "weights_sha256": network.weights_sha256,
                 "stand_in": entry["weights"] is not None and network.weights_sha256 is None,
-                "dtype": kind,
-                "device": torch.device(device).type,
+                "dtype": recipe.dtype,
+                "device": torch.device(settings.device).type,
                 "outputs": dict(network.outputs),
                 "sample_rate": network.sample_rate,
-                "options": options,
+                "options": dict(recipe.options),
             }
 
     def intakes(self, cache: FeatureCache | None) -> list[Intake]:
