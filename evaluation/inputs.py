@@ -16,6 +16,7 @@ from evaluation.folders import (
 )
 from evaluation.labels import check_labels, read_labels
 from evaluation.protocols.card import ProtocolCard
+from evaluation.sources import Sources
 
 CAPTIONS_TAKEN = {"first": 1, "none": 0}  # by the card's rule; all others take every one
 
@@ -55,17 +56,7 @@ class Inputs:
         return notes
 
 
-def read_inputs(
-    reference: Path,
-    generated: Path,
-    card: ProtocolCard,
-    *,
-    captions: str | Path | None,
-    labels: str | Path | None,
-    round_trips: str | Path | None,
-    allow_extra: bool,
-    needs_captions: bool = True,
-) -> Inputs:
+def read_inputs(sources: Sources, card: ProtocolCard, *, needs_captions: bool = True) -> Inputs:
     """Read the tables, pair the folders, and look at the header of every sound.
 
     Where no metric needs captions, a pair may be without one.
@@ -73,15 +64,20 @@ def read_inputs(
     Raises:
         ValueError: for a folder, file, caption or class that cannot be used, named and counted.
     """
-    pairs = pair_folders(reference, generated, allow_extra=allow_extra)
-    texts = None if captions is None else read_captions(Path(captions))
-    if texts is not None and needs_captions:
-        check_captions(pairs, texts, path=Path(str(captions)))
-    notes = [] if texts is None else _caption_notes(pairs, texts)
-    kinds = None if labels is None else read_labels(Path(labels))
-    if kinds is not None:
-        check_labels(pairs, kinds, path=Path(str(labels)))
-    trips = {} if round_trips is None else find_round_trips(Path(round_trips), pairs, reference)
+    reference, generated = sources.reference, sources.generated
+    pairs = pair_folders(reference, generated, allow_extra=sources.allow_extra)
+    texts, kinds, trips = None, None, dict[str, Path]()
+    notes = []
+    if sources.captions is not None:
+        texts = read_captions(sources.captions)
+        if needs_captions:
+            check_captions(pairs, texts, path=sources.captions)
+        notes = _caption_notes(pairs, texts)
+    if sources.labels is not None:
+        kinds = read_labels(sources.labels)
+        check_labels(pairs, kinds, path=sources.labels)
+    if sources.round_trips is not None:
+        trips = find_round_trips(sources.round_trips, pairs, reference)
     pairs, excluded = keep_long(pairs, card.min_duration)
     unread, passed_over = _unread(reference, generated)
     return Inputs(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation import __version__
+from evaluation.arguments import add_cache, add_means, add_sources
 from evaluation.catalog import METRICS
 from evaluation.folders import printable
 from evaluation.reports.files import check_distinct, check_writable, write_text
-from evaluation.settings import CACHE_FOLDER, DTYPES
-from evaluation.weights.files import DEFAULT_FOLDER
+from evaluation.settings import DTYPES
 
 if TYPE_CHECKING:
     from evaluation.reports.report import Report
@@ -32,13 +32,10 @@ JSON_HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("reference", type=Path, help="folder of reference sounds (wav, flac, ogg, mp3)")
-    add("generated", type=Path, help="folder of generated sounds, same names")
-    add("--captions", type=Path, metavar="FILE", help=".csv or .jsonl: name and caption")
+    add_sources(parser)
     add("--labels", type=Path, metavar="FILE", help=".csv or .jsonl: name and class; scores each")
     add("--protocol", default="audiocraft", help="card by name (see below) or path")
     add("--metrics", nargs="+", metavar="KEY", help="default: all the card lists")
-    add("--allow-extra", action="store_true", help="ignore generated files without a reference")
     _add_outputs(parser.add_argument_group("what is written"))
     _add_means(parser.add_argument_group("how it is computed"))
     _add_battery(parser.add_argument_group("sanity battery"))
@@ -115,30 +112,9 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_means(group: argparse._ArgumentGroup) -> None:
+    add_means(group, workers=default_workers())
+    add_cache(group, use="where features are kept for the next time", without="keep none")
     add = group.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=f"networks; default {DEFAULT_FOLDER}")
-    add(
-        "--random-weights",
-        action="store_true",
-        help="networks of the right shapes with random weights; every score is marked as such",
-    )
-    add(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        default=CACHE_FOLDER,
-        help=f"where features are kept for the next time; default {CACHE_FOLDER}",
-    )
-    add("--no-cache", dest="cache", action="store_const", const=None, help="keep none")
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        default=default_workers(),
-        help="processes that decode and prepare, 0 for none; default here %(default)s",
-    )
-    add("--batch-size", type=int, metavar="N", default=16, help="windows a network takes at once")
-    add("--device", default="cpu", help="where networks run: cpu, cuda:0; default %(default)s")
     add("--dtype", choices=DTYPES, help="of the networks' work; default: what the card says")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluation.catalog import METRICS
 from evaluation.choose import Means, choose_metrics, split_metrics
@@ -10,8 +11,12 @@ from evaluation.protocols.card import ProtocolCard, load_protocol
 from evaluation.reports.provenance import data_warnings, describe_data, describe_tools
 from evaluation.reports.report import Report
 from evaluation.settings import Settings
+from evaluation.sources import Sources
 
-__all__ = ["METRICS", "computable", "evaluate"]
+if TYPE_CHECKING:
+    from evaluation.features.shelf import NetworkShelf  # it loads torch
+
+__all__ = ["METRICS", "computable", "evaluate", "score_sources"]
 
 
 def evaluate(
@@ -64,9 +69,9 @@ def evaluate(
         ValueError: for a folder, file, caption, card or metric that cannot be used, named.
     """
     settings = Settings(
-        weights=None if weights is None else Path(weights),
+        weights=_path(weights),
         random_weights=random_weights,
-        cache=None if cache is None else Path(cache),
+        cache=_path(cache),
         workers=workers,
         batch_size=batch_size,
         device=device,
@@ -74,27 +79,50 @@ def evaluate(
         sanity=sanity,
         progress=progress,
     )
+    sources = Sources(
+        reference=Path(reference),
+        generated=Path(generated),
+        captions=_path(captions),
+        labels=_path(labels),
+        round_trips=_path(round_trips),
+        allow_extra=allow_extra,
+    )
     card = protocol if isinstance(protocol, ProtocolCard) else load_protocol(protocol)
+    return score_sources(sources, card, metrics, settings=settings, date=date)
+
+
+def score_sources(
+    sources: Sources,
+    card: ProtocolCard,
+    metrics: Iterable[str] | None = None,
+    *,
+    settings: Settings,
+    shelf: "NetworkShelf | None" = None,
+    date: str | None = None,
+) -> Report:
+    """Score sounds, as `evaluate` does.
+
+    Args:
+        sources: the sounds, and what is known of them.
+        card: the protocol.
+        metrics: keys to compute; None computes what the card lists and this machine can.
+        settings: how it is carried out.
+        shelf: networks of earlier evaluations, to be taken again; None builds all of them.
+        date: goes into the report as it is.
+
+    Raises:
+        ValueError: for a folder, file, caption, card or metric that cannot be used, named.
+    """
     asked = None if metrics is None else list(metrics)
     needs = [METRICS[key].needs_captions for key in asked or card.metrics if key in METRICS]
-    reference, generated = Path(reference), Path(generated)
-    tables = {"captions": captions, "labels": labels}
-    inputs = read_inputs(
-        reference,
-        generated,
-        card,
-        **tables,
-        round_trips=round_trips,
-        allow_extra=allow_extra,
-        needs_captions=any(needs),
-    )
+    inputs = read_inputs(sources, card, needs_captions=any(needs))
     means = settings.means(has_captions=inputs.captions is not None)
     keys, not_computed = choose_metrics(card, asked, means)
 
     from evaluation.run import Evaluation  # torch takes seconds; the checks above do not
 
-    found = Evaluation(card, keys, inputs, settings).run()
-    data = describe_data(reference, generated, found.items, **tables, excluded=inputs.excluded)
+    found = Evaluation(card, keys, inputs, settings, shelf=shelf).run()
+    data = describe_data(sources, found.items, excluded=inputs.excluded)
     return Report(
         scores=found.scores,
         not_computed=not_computed,
@@ -134,9 +162,13 @@ def computable(
     """
     card = protocol if isinstance(protocol, ProtocolCard) else load_protocol(protocol)
     means = Means(
-        weights=None if weights is None else Path(weights),
+        weights=_path(weights),
         random_weights=random_weights,
         has_captions=has_captions,
         option=option,
     )
     return split_metrics(card, metrics, means)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

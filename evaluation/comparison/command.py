@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from evaluation.settings import CACHE_FOLDER as CACHE_FOLDER
+from evaluation.arguments import add_cache
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show reports that are not comparable, with every field that differs over the table",
     )
-    add(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        default=CACHE_FOLDER,
-        help=f"features for joint resampling; default {CACHE_FOLDER}",
-    )
-    add("--no-cache", dest="cache", action="store_const", const=None, help="do without them")
+    add_cache(parser, use="features for joint resampling", without="do without them")
     add("--json", type=Path, metavar="FILE", help="write the comparison as JSON, else on stdout")
     add("--markdown", type=Path, metavar="FILE", help="write the tables in Markdown")
     add("--latex", type=Path, metavar="FILE", help="write a table for LaTeX with booktabs")

@@ -5,34 +5,27 @@ import difflib
 import json
 from pathlib import Path
 
-from evaluation.settings import CACHE_FOLDER
+from evaluation.arguments import (
+    add_cache,
+    add_means,
+    add_sources,
+    settings_of,
+    sources_of,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("reference", type=Path, help="folder of reference sounds")
-    add("generated", type=Path, help="folder of generated sounds, same names")
-    add("--captions", type=Path, metavar="FILE", help=".csv or .jsonl: name and caption")
+    add_sources(parser)
     add("--protocol", default="audiocraft", help="card to start from, by name or path")
     add("--toward", metavar="CARD", help="another card; the way to it is walked field by field")
     add("--metrics", nargs="+", metavar="KEY", help="default: all the card lists")
     add("--switches", nargs="*", metavar="NAME", help="default: all; none with --switches alone")
     add("--clips", type=int, metavar="N", help="take N of the pairs, drawn with the card's seed")
-    add("--allow-extra", action="store_true", help="ignore generated files without a reference")
-    add("--weights", type=Path, metavar="FOLDER", help="of pretrained weights")
-    add("--random-weights", action="store_true", help="stand-ins in the place of pretrained ones")
-    add(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        default=CACHE_FOLDER,
-        help=f"features, so that only what a switch changes is computed; default {CACHE_FOLDER}",
-    )
-    add("--no-cache", dest="cache", action="store_const", const=None, help="keep nothing")
-    add("--workers", type=int, default=0, metavar="N", help="processes that decode and prepare")
-    add("--batch-size", type=int, default=16, metavar="N", help="windows a network takes at once")
-    add("--device", default="cpu", help="where networks run")
+    add_means(parser, workers=0)
+    use = "features, so that only what a switch changes is computed"
+    add_cache(parser, use=use, without="keep nothing")
     add("--json", type=Path, metavar="FILE", help="write the effects as JSON, else on stdout")
     add("--html", type=Path, metavar="FILE", help="write one page with pictures")
 
@@ -61,18 +54,7 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
     from evaluation.explanation.show import explanation_page, explanation_text
 
     check_switches(args.switches)
-    sounds = Sounds(
-        reference=args.reference,
-        generated=args.generated,
-        captions=args.captions,
-        allow_extra=args.allow_extra,
-        weights=args.weights,
-        random_weights=args.random_weights,
-        cache=args.cache,
-        workers=args.workers,
-        batch_size=args.batch_size,
-        device=args.device,
-    )
+    sounds = Sounds(sources=sources_of(args), settings=settings_of(args))
     explanation = explain(
         sounds,
         card,

@@ -6,8 +6,6 @@ Features that a choice does not touch come from the cache.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,15 +14,14 @@ from tqdm import tqdm
 
 from evaluation.explanation.sounds import Sounds, drawn_clips, quick_card, score_each
 from evaluation.explanation.switches import Switch, list_switches
+from evaluation.explanation.way import affected, walk_toward
 from evaluation.protocols.card import ProtocolCard
-from evaluation.protocols.path import shared_metrics, walk
+from evaluation.protocols.path import walk
 from evaluation.reports.report import Report, Score
 from evaluation.reports.tables import label_of, value_of
 
 __all__ = ["Sounds", "affected", "explain"]
 
-WHOLE_FIELDS = ("min_duration", "silence", "length", "captions", "test_list", "generated")
-PAIR_FIELDS = ("resampler", "input")  # of metrics measured on waveforms
 NO_METRIC = "it changes no metric that can be computed here"
 
 
@@ -56,15 +53,9 @@ def explain(
     Raises:
         ValueError: for sounds, cards or metrics that cannot be used, named.
     """
-    with TemporaryDirectory() as folder, drawn_clips(sounds, card, clips) as taken:
-        taken = taken if taken.cache is not None else replace(taken, cache=Path(folder))
-        base = taken.score(card, metrics)
-        keys = [key for key, score in base.scores.items() if math.isfinite(score.value)]
-        if not keys:
-            reasons = {f"{key}: {score.reason}" for key, score in base.scores.items()}
-            raise ValueError(
-                f"no score to explain: {'; '.join(sorted(reasons))}. Score more sounds."
-            )
+    with TemporaryDirectory() as folder, drawn_clips(sounds, card, clips) as drawn:
+        taken = drawn.cached(Path(folder))
+        base, keys = _score_base(taken, card, metrics)
         switches = [s for s in list_switches(card) if names is None or s.name in names]
         stops = [] if toward is None else walk(card, toward)
         bar = tqdm(
@@ -75,40 +66,26 @@ def explain(
         )
         with bar:
             effects, skipped = _try_switches(taken, card, switches, base, keys, bar)
-            way = None if toward is None else _walk(taken, card, toward, stops, keys, bar)
-    return {
-        "protocol": {"name": card.name, "version": card.version},
-        "pairs": base.data["pairs"],
-        "references": base.data["reference"]["sha256"],
-        "interval": base.interval_title(),
-        "scores": {
-            key: _describe(base.scores[key])
-            | {"effects": sorted(effects[key], key=_size, reverse=True)}
-            for key in keys
-        },
-        "not_tried": [
-            *({"switch": key, "change": "", "reason": r} for key, r in base.not_computed.items()),
-            *skipped,
-        ],
-        "toward": way,
-        "warnings": base.warnings,
-    }
+            way = None
+            if toward is not None:
+                way = walk_toward(taken.aside(), card, toward, stops, keys, bar)
+    return _describe(card, base, effects, skipped) | {"toward": way, "warnings": base.warnings}
 
 
-def affected(card: ProtocolCard, changed: ProtocolCard, keys: Sequence[str]) -> list[str]:
-    """Return the metrics whose value another card may change."""
-    a, b = card.to_dict(), changed.to_dict()
-    if any(a[name] != b[name] for name in WHOLE_FIELDS):
-        return list(keys)
-    pairs_differ = any(a[name] != b[name] for name in PAIR_FIELDS)
-    found = []
-    for key in keys:
-        name = a["metrics"][key].get("features")
-        other = b["metrics"][key].get("features")
-        own = pairs_differ if name is None else a["features"][name] != b["features"][other]
-        if own or a["metrics"][key] != b["metrics"][key]:
-            found.append(key)
-    return found
+def _score_base(
+    sounds: Sounds, card: ProtocolCard, metrics: Sequence[str] | None
+) -> tuple[Report, list[str]]:
+    """Score as the card says; return the report, and the metrics that have a value.
+
+    Raises:
+        ValueError: if none has.
+    """
+    base = sounds.score(card, metrics)
+    keys = [key for key, score in base.scores.items() if math.isfinite(score.value)]
+    if not keys:
+        reasons = {f"{key}: {score.reason}" for key, score in base.scores.items()}
+        raise ValueError(f"no score to explain: {'; '.join(sorted(reasons))}. Score more sounds.")
+    return base, keys
 
 
 def _try_switches(
@@ -137,7 +114,10 @@ def _try_switches(
 def _try_switch(
     sounds: Sounds, card: ProtocolCard, switch: Switch, base: Report, keys: Sequence[str]
 ) -> tuple[dict[str, Report], list[str]]:
-    """Score the metrics that a switch moves; one that cannot be scored does not hide the others."""
+    """Score the metrics that a switch moves; one that cannot be scored does not hide the others.
+
+    Networks of the switch go when it is done; those of the card stay for the next one.
+    """
     if switch.card is None:
         return {}, [switch.problem or "the changed card is none"]
     whole = switch.share < 1
@@ -146,7 +126,7 @@ def _try_switch(
         return {}, [NO_METRIC]
     count = round(switch.share * base.data["pairs"]) if whole else None
     try:
-        with drawn_clips(sounds, card, count) as taken:
+        with drawn_clips(sounds.aside(), card, count) as taken:
             return score_each(taken, quick_card(switch.card), wanted)
     except ValueError as error:
         return {}, [str(error)]
@@ -187,45 +167,29 @@ def _beyond(before: Score, value: float) -> bool | None:
     return not before.interval[0] <= value <= before.interval[1]
 
 
-def _walk(
-    sounds: Sounds,
+def _describe(
     card: ProtocolCard,
-    toward: ProtocolCard,
-    stops: Sequence[Any],
-    keys: Sequence[str],
-    bar: Any,
+    base: Report,
+    effects: Mapping[str, list[dict[str, Any]]],
+    skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Score every stop on the way to another card."""
-    common = [key for key in shared_metrics(card, toward) if key in keys]
-    ways: dict[str, list[dict[str, Any]]] = {key: [] for key in common}
-    last: dict[str, float] = {}
-    for before, stop in pairwise([stops[0], *stops]):
-        moved = affected(before.card, stop.card, common) if last else common
-        found, reasons = score_each(sounds, quick_card(stop.card), moved) if moved else ({}, [])
-        for key in moved:
-            change = stop.whole or stop.own.get(key) or f"as {card.name} says"
-            value = found[key].scores[key].value if key in found else math.nan
-            step = value - last[key] if key in last else 0.0
-            why = next((text for text in reasons if text.startswith(f"{key}: ")), None)
-            ways[key].append(
-                {
-                    "change": change,
-                    "value": value if math.isfinite(value) else None,
-                    "effect": step if math.isfinite(step) else None,
-                    "reason": why,
-                }
-            )
-            last[key] = value
-        bar.update()
+    """Return what was found, as JSON values."""
+    missing = [{"switch": key, "change": "", "reason": r} for key, r in base.not_computed.items()]
     return {
-        "protocol": {"name": toward.name, "version": toward.version},
-        "scores": ways,
-        "only_in_start": [key for key in card.metrics if key not in toward.metrics],
-        "only_in_goal": [key for key in toward.metrics if key not in card.metrics],
+        "protocol": {"name": card.name, "version": card.version},
+        "pairs": base.data["pairs"],
+        "references": base.data["reference"]["sha256"],
+        "interval": base.interval_title(),
+        "scores": {
+            key: _describe_score(base.scores[key])
+            | {"effects": sorted(found, key=_size, reverse=True)}
+            for key, found in effects.items()
+        },
+        "not_tried": missing + skipped,
     }
 
 
-def _describe(score: Score) -> dict[str, Any]:
+def _describe_score(score: Score) -> dict[str, Any]:
     return {
         "label": label_of(score),
         "unit": score.unit,

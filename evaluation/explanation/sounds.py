@@ -3,54 +3,48 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from evaluation.features.shelf import NetworkShelf
 from evaluation.folders import Pair, pair_folders
 from evaluation.protocols.card import ProtocolCard
 from evaluation.reports.report import Report
-from evaluation.suite import evaluate
+from evaluation.settings import Settings
+from evaluation.sources import Sources
+from evaluation.suite import score_sources
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sounds:
-    """What is scored again and again, and with what."""
+    """What is scored again and again, with what, and the networks that are there."""
 
-    reference: Path
-    generated: Path
-    captions: Path | None = None
-    allow_extra: bool = False
-    weights: Path | None = None
-    random_weights: bool = False
-    cache: Path | None = None
-    workers: int = 0
-    batch_size: int = 16
-    device: str = "cpu"
+    sources: Sources
+    settings: Settings = field(default_factory=Settings)  # a battery is not looked at
+    shelf: NetworkShelf = field(default_factory=NetworkShelf)
 
     def score(self, card: ProtocolCard, metrics: Sequence[str] | None) -> Report:
         """Score under a card; see `evaluate`."""
-        return evaluate(
-            self.reference,
-            self.generated,
-            self.captions,
-            card,
-            metrics,
-            weights=self.weights,
-            random_weights=self.random_weights,
-            allow_extra=self.allow_extra,
-            cache=self.cache,
-            workers=self.workers,
-            batch_size=self.batch_size,
-            device=self.device,
-            sanity=False,
-        )
+        settings = replace(self.settings, sanity=False, progress=False)
+        return score_sources(self.sources, card, metrics, settings=settings, shelf=self.shelf)
+
+    def cached(self, folder: Path) -> "Sounds":
+        """Return them with a cache: their own, else a folder."""
+        if self.settings.cache is not None:
+            return self
+        return replace(self, settings=replace(self.settings, cache=folder))
+
+    def aside(self) -> "Sounds":
+        """Return them with networks of their own beside those that are there."""
+        return replace(self, shelf=NetworkShelf(self.shelf))
 
 
 @contextmanager
 def drawn_clips(sounds: Sounds, card: ProtocolCard, count: int | None) -> Iterator[Sounds]:
     """Give some of the pairs, drawn with the card's seed, as folders of links to them."""
-    pairs = pair_folders(sounds.reference, sounds.generated, allow_extra=sounds.allow_extra)
+    whole = sounds.sources
+    pairs = pair_folders(whole.reference, whole.generated, allow_extra=whole.allow_extra)
     if count is None or count >= len(pairs):
         yield sounds
         return
@@ -59,7 +53,8 @@ def drawn_clips(sounds: Sounds, card: ProtocolCard, count: int | None) -> Iterat
     chosen = random.Random(card.bootstrap.seed).sample(pairs, count)  # a stream of its own
     with TemporaryDirectory() as folder:
         reference, generated = _link(chosen, Path(folder))
-        yield replace(sounds, reference=reference, generated=generated, allow_extra=False)
+        part = replace(whole, reference=reference, generated=generated, allow_extra=False)
+        yield replace(sounds, sources=part)
 
 
 def _link(pairs: Sequence[Pair], folder: Path) -> tuple[Path, Path]:

@@ -10,25 +10,21 @@ from evaluation import __version__
 from evaluation.audio import file_sha256
 from evaluation.folders import extra_names, list_sounds, shorten
 from evaluation.protocols.card import ProtocolCard
+from evaluation.sources import Sources
 
 
 def describe_data(
-    reference: Path,
-    generated: Path,
-    items: list[dict[str, Any]],
-    *,
-    captions: str | Path | None,
-    labels: str | Path | None,
-    excluded: list[dict[str, str]],
+    sources: Sources, items: list[dict[str, Any]], *, excluded: list[dict[str, str]]
 ) -> dict[str, Any]:
     """Say which sounds were scored, by hash, and which were left out."""
+    reference, generated = sources.reference, sources.generated
     extra = extra_names(list_sounds(reference), list_sounds(generated))
     return {
         "pairs": len(items),
         "reference": {"folder": str(reference), "sha256": _set_sha256(items, "reference_sha256")},
         "generated": {"folder": str(generated), "sha256": _set_sha256(items, "generated_sha256")},
-        "captions": _describe_table(captions),
-        "labels": _describe_table(labels),
+        "captions": _describe_table(sources.captions),
+        "labels": _describe_table(sources.labels),
         "extra_generated": extra,
         "excluded": excluded,
     }
@@ -70,8 +66,8 @@ def data_warnings(data: dict[str, Any], items: list[dict[str, Any]]) -> list[str
     return [text for text, count in warnings.items() if count]
 
 
-def _describe_table(path: str | Path | None) -> dict[str, str] | None:
-    return None if path is None else {"file": str(path), "sha256": file_sha256(Path(path))}
+def _describe_table(path: Path | None) -> dict[str, str] | None:
+    return None if path is None else {"file": str(path), "sha256": file_sha256(path)}
 
 
 def _set_sha256(items: list[dict[str, Any]], field: str) -> str:

@@ -1,15 +1,19 @@
 import json
 import re
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+import evaluation.features.shelf
 from evaluation.explanation.explain import Sounds, affected, explain
 from evaluation.explanation.show import explanation_page, explanation_text
 from evaluation.explanation.sounds import drawn_clips
+from evaluation.features.shelf import NetworkShelf
 from evaluation.protocols.card import ProtocolCard, load_protocol
+from evaluation.settings import Settings
+from evaluation.sources import Sources
 from evaluation.suite import evaluate
 
 KEY, LEVEL = "frechet_logmel_standin", "level_difference_db"
@@ -21,7 +25,8 @@ def sounds(folders, tmp_path):
     captions = tmp_path / "captions.csv"
     captions.write_text("name,caption\n" + "".join(f"clip{i:02d},a {i}\n" for i in range(12)))
     return Sounds(
-        reference=reference, generated=generated, captions=captions, cache=tmp_path / "cache"
+        sources=Sources(reference=reference, generated=generated, captions=captions),
+        settings=Settings(cache=tmp_path / "cache"),
     )
 
 
@@ -29,16 +34,19 @@ def effects(explanation, key=KEY):
     return {e["switch"]: e for e in explanation["scores"][key]["effects"]}
 
 
-def test_an_effect_is_the_difference_of_two_evaluations(sounds):
+def test_an_effect_is_the_difference_of_two_evaluations(sounds, folders):
     card = load_protocol("demo")
     names = ["gain", "frechet: statistics", "length rule"]
     explanation = explain(sounds, card, names=names)
     found = effects(explanation)
-    base = evaluate(sounds.reference, sounds.generated, protocol=card, sanity=False)
+    base = evaluate(*folders, protocol=card, sanity=False)
     content = card.to_dict()
     content["features"]["logmel"]["input"].append({"peak": -1.0})
     other = evaluate(
-        sounds.reference, sounds.generated, protocol=ProtocolCard.from_dict(content), sanity=False
+        sounds.sources.reference,
+        sounds.sources.generated,
+        protocol=ProtocolCard.from_dict(content),
+        sanity=False,
     )
     a, b = base.scores[KEY].value, other.scores[KEY].value
     assert found["gain"]["value"] == pytest.approx(b, rel=1e-9)
@@ -65,7 +73,7 @@ def test_half_of_the_clips_is_half_of_the_clips(sounds):
 
 
 def test_what_cannot_be_tried_is_listed_with_the_reason(sounds):
-    for path in sounds.reference.iterdir():
+    for path in sounds.sources.reference.iterdir():
         soundfile.write(path, soundfile.read(path)[0], 22050)
     explanation = explain(sounds, load_protocol("demo"), names=["resampler", "captions"])
     reasons = {entry["change"]: entry["reason"] for entry in explanation["not_tried"]}
@@ -81,9 +89,7 @@ def test_missing_weights_are_listed_once_per_metric(sounds, tmp_path):
     card["metrics"] = {"fad_vggish": card["metrics"]["fad_vggish"]} | demo["metrics"]
     card = ProtocolCard.from_dict(card | {"silence": "score"})
     (tmp_path / "empty").mkdir()
-    empty = Sounds(
-        reference=sounds.reference, generated=sounds.generated, weights=tmp_path / "empty"
-    )
+    empty = replace(sounds, settings=Settings(weights=tmp_path / "empty"))
     explanation = explain(empty, card, names=["checkpoint"], metrics=[KEY, LEVEL])
     assert all("no metric" in entry["reason"] for entry in explanation["not_tried"])
     with pytest.raises(ValueError, match="weights missing"):
@@ -102,7 +108,7 @@ def test_only_metrics_that_a_change_can_move_are_scored_again():
     assert affected(card, card.changed("bootstrap.seed", 1), keys) == []
 
 
-def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds):
+def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds, folders):
     start = load_protocol("demo")
     goal = ProtocolCard.from_dict(
         start.to_dict()
@@ -115,7 +121,9 @@ def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds):
         "as demo says", "length", "generated", "hop", "vectors",
     ]  # fmt: skip
     values = {
-        card.name: evaluate(sounds.reference, sounds.generated, protocol=card, sanity=False)
+        card.name: evaluate(
+            sounds.sources.reference, sounds.sources.generated, protocol=card, sanity=False
+        )
         for card in (start, goal)
     }
     assert way[0]["value"] == pytest.approx(values["demo"].scores[KEY].value, rel=1e-12)
@@ -129,7 +137,7 @@ def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds):
 
 def test_the_cache_spares_what_a_switch_does_not_touch(sounds):
     def entries():
-        return {p.name for p in Path(sounds.cache).rglob("*.safetensors")}
+        return {p.name for p in sounds.settings.cache.rglob("*.safetensors")}
 
     card = load_protocol("demo")
     explain(sounds, card, names=[])
@@ -140,14 +148,63 @@ def test_the_cache_spares_what_a_switch_does_not_touch(sounds):
     assert len(entries()) == 2 * len(before)
 
 
+@pytest.fixture
+def builds(monkeypatch):
+    """Names of the networks that are really built, in order."""
+    found, build = [], evaluation.features.shelf.build_network
+
+    def counted(name, **given):
+        found.append(name)
+        return build(name, **given)
+
+    monkeypatch.setattr(evaluation.features.shelf, "build_network", counted)
+    return found
+
+
+def test_a_network_is_built_again_only_where_it_is_another(sounds, builds):
+    card = load_protocol("demo")
+    explain(sounds, card, names=["gain", "offset", "resampler", "level rule", "clips"])
+    assert builds == ["logmel"]
+    names = ["frechet: vectors", "windows", "frechet: statistics"]
+    explanation = explain(replace(sounds, shelf=NetworkShelf()), card, names=names)
+    assert builds == ["logmel"] * 3
+    assert set(effects(explanation)) == set(names)
+
+
+def test_the_way_toward_a_card_builds_what_that_card_has_of_its_own(sounds, builds):
+    start = load_protocol("demo")
+    goal = start.changed("generated", [{"peak": -3.0}]).changed("features.logmel.hop", 1.0)
+    goal = goal.changed(f"metrics.{KEY}.vectors", "float16")
+    way = explain(sounds, start, toward=goal, names=[])["toward"]["scores"][KEY]
+    assert len(way) == 4
+    assert builds == ["logmel", "logmel"]
+
+
+def test_an_option_of_a_metric_runs_no_network(sounds, tiny, builds):
+    card = load_protocol("audiocraft")
+    means = replace(sounds.settings, weights=tiny.weights)
+    taken = replace(sounds, settings=means)
+    explain(taken, card, names=[])
+    calls = tiny.calls | {}
+    names = ["kl: direction", "kl: epsilon", "kl: activation", "frechet: vectors", "clips"]
+    explanation = explain(taken, card, names=names)
+    assert tiny.calls == calls
+    assert builds == ["vggish", "passt", "clap"]
+    assert set(effects(explanation, "kld_passt")) == {*names} - {"frechet: vectors"}
+    assert set(effects(explanation, "fad_vggish")) == {"frechet: vectors", "clips"}
+    explain(taken, card, names=["precision", "kl: epsilon"])
+    assert len(builds) == 3 + 3  # as bfloat16; those of the card are still there
+    assert tiny.calls["text"] == 2 * calls["text"]
+
+
 def test_drawn_clips_are_pairs_of_the_whole_set_and_the_same_each_time(sounds):
     card = load_protocol("demo")
     names = []
     for _ in range(2):
         with drawn_clips(sounds, card, 5) as taken:
-            names.append(sorted(path.name for path in taken.reference.iterdir()))
-            assert names[-1] == sorted(path.name for path in taken.generated.iterdir())
-            folder = taken.reference
+            names.append(sorted(path.name for path in taken.sources.reference.iterdir()))
+            assert names[-1] == sorted(path.name for path in taken.sources.generated.iterdir())
+            folder = taken.sources.reference
         assert not folder.exists()
     assert names[0] == names[1]
     assert len(names[0]) == 5
@@ -158,7 +215,7 @@ def test_drawn_clips_are_pairs_of_the_whole_set_and_the_same_each_time(sounds):
 
 
 def test_without_any_score_there_is_nothing_to_explain(sounds):
-    for path in sounds.generated.iterdir():
+    for path in sounds.sources.generated.iterdir():
         soundfile.write(path, np.zeros(24000), 16000)
     with pytest.raises(ValueError, match="no score to explain: level_difference_db: no pair has"):
         explain(sounds, load_protocol("demo"), metrics=[LEVEL])
@@ -178,7 +235,7 @@ def test_text_and_page(sounds):
 
 
 def test_a_score_that_a_switch_takes_away_is_said(sounds):
-    for path in list(sounds.generated.iterdir())[:3]:
+    for path in list(sounds.sources.generated.iterdir())[:3]:
         soundfile.write(path, np.zeros(24000), 16000)
     card = load_protocol("demo")
     explanation = explain(sounds, card, names=["level rule"], metrics=[LEVEL])
