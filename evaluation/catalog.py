@@ -42,6 +42,9 @@ NETWORKS = {
         title="PANNs", rates=(16000, 32000), channels=1, outputs=("embedding", "logits")
     ),
     "clap": NetworkInfo(title="CLAP", rates=(48000,), channels=1, outputs=("embedding",)),
+    "msclap": NetworkInfo(
+        title="Microsoft's CLAP", rates=(44100,), channels=1, outputs=("embedding",)
+    ),
     "openl3": NetworkInfo(
         title="OpenL3",
         rates=(44100,),
@@ -116,6 +119,14 @@ def _higher() -> list[MetricInfo]:
             best="high",
             kind="cosine_text",
             network="clap",
+            needs_captions=True,
+        ),
+        MetricInfo(
+            key="msclap_score",
+            label="Text consistency (cosine of Microsoft's CLAP)",
+            best="high",
+            kind="cosine_text",
+            network="msclap",
             needs_captions=True,
         ),
         *(

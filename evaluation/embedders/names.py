@@ -3,6 +3,7 @@
 MODULES = {
     "clap": "evaluation.embedders.clap",
     "logmel": "evaluation.embedders.logmel",
+    "msclap": "evaluation.embedders.msclap",
     "panns": "evaluation.embedders.panns",
     "passt": "evaluation.embedders.passt",
     "vggish": "evaluation.embedders.vggish",
