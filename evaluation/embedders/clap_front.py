@@ -101,10 +101,24 @@ def draw(waveform: Tensor, below: int | list[int], count: int) -> list[int]:
 
 def log_mel(waveform: Tensor, *, fusion: bool) -> Tensor:
     """Map float [T], mono at 48 kHz, T over 512, to float32 [1 + T // 480, 64] in dB."""
+    return mel_decibels(waveform, bank=mel_bank(fusion), hop=HOP)
+
+
+def mel_decibels(waveform: Tensor, *, bank: Tensor, hop: int) -> Tensor:
+    """Map a sound to power in mel bands, by Hann windows of 1024 samples, its ends mirrored.
+
+    Args:
+        waveform: float [T], T over 512.
+        bank: mel filters float64 [513, 64].
+        hop: samples from one window to the next.
+
+    Returns:
+        float32 [1 + T // hop, 64] in dB, -100 at the least.
+    """
     padded = pad(waveform[None], (FFT // 2, FFT // 2), mode="reflect")[0]
-    window, bank = torch.hann_window(FFT, dtype=torch.float64), mel_bank(fusion)
+    window = torch.hann_window(FFT, dtype=torch.float64)
     mels = []
-    for frames in padded.unfold(0, FFT, HOP).split(BLOCK):
+    for frames in padded.unfold(0, FFT, hop).split(BLOCK):
         power = torch.view_as_real(torch.fft.rfft(frames.double() * window)).square().sum(dim=-1)
         mels.append((10 * (power @ bank).clamp(min=FLOOR).log10()).float())
     return torch.cat(mels)

@@ -67,7 +67,7 @@ def read_config(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     """
     try:
         return {
-            "audio_config": _audio_config(state),
+            "audio_config": audio_config(state),
             "text_config": _text_config(state),
             "projection_dim": len(state["audio_projection.linear2.weight"]),
         }
@@ -94,9 +94,14 @@ def check_mel_bank(state: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def _audio_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def audio_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the configuration of a ClapAudioModel that fits a renamed state.
+
+    Raises:
+        KeyError: naming the tensor that tells a size and is not there.
+    """
     width = len(state[f"{AUDIO}.patch_embed.proj.weight"])
-    depths = _count(state, rf"{AUDIO}\.layers\.(\d+)\.blocks\.(\d+)\..*")
+    depths = count_blocks(state, rf"{AUDIO}\.layers\.(\d+)\.blocks\.(\d+)\..*")
     table = "attention.self.relative_position_bias_table"
     heads = [
         state[f"{AUDIO}.layers.{stage}.blocks.0.{table}"].shape[1] for stage in range(len(depths))
@@ -117,7 +122,7 @@ def _audio_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
 def _text_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     words = state["text_model.embeddings.word_embeddings.weight"]
     inner = state["text_model.encoder.layer.0.intermediate.dense.weight"]
-    (layers,) = _count(state, r"text_model\.encoder\.(layer)\.(\d+)\..*")
+    (layers,) = count_blocks(state, r"text_model\.encoder\.(layer)\.(\d+)\..*")
     return {
         "vocab_size": words.shape[0],
         "hidden_size": words.shape[1],
@@ -129,8 +134,12 @@ def _text_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _count(state: Mapping[str, Tensor], pattern: str) -> list[int]:
-    """Return how many second numbers there are to each first one of a pattern."""
+def count_blocks(state: Mapping[str, Tensor], pattern: str) -> list[int]:
+    """Return how many second numbers there are to each first one of a pattern.
+
+    Raises:
+        KeyError: if no name fits it.
+    """
     found: dict[str, int] = {}
     for name in state:
         match = re.fullmatch(pattern, name)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ClapConfig, ClapModel
 from transformers.initialization import no_init_weights
 
@@ -104,7 +104,7 @@ def build_clap(config: Mapping[str, Any]) -> ClapModel:
     return network.eval().requires_grad_(False)
 
 
-def fill_clap(network: ClapModel, *, first_key: int = FIRST_KEY) -> None:
+def fill_clap(network: nn.Module, *, first_key: int = FIRST_KEY) -> None:
     """Overwrite the weights with hashed numbers such that every layer keeps its size."""
     for index, (name, tensor) in enumerate(network.state_dict().items()):
         if not tensor.is_floating_point():

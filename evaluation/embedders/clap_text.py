@@ -1,8 +1,6 @@
 """The words of CLAP's text tower: RoBERTa's tokens, whose files no package brings.
 
-They are two small files of the Hugging Face repository `roberta-base`, vocab.json and merges.txt,
-or its tokenizer.json. They are looked for in a folder `roberta-base` beside the weights, in the
-model folder itself, and in the hub's own cache; nothing is downloaded.
+They are of the Hugging Face repository `roberta-base`, and looked for as `tokenizer_files` says.
 """
 
 import zlib
@@ -10,15 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 
+from evaluation.embedders.tokenizer_files import Words, cached_folders, find_words
 from evaluation.embedders.weight_file import WeightsError
 
-FOLDER = "roberta-base"
-FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either set is enough
-REPOSITORIES = ("roberta-base", "FacebookAI/roberta-base")  # one and the same
+ROBERTA = Words(
+    tower="CLAP's text tower",
+    folder="roberta-base",
+    repositories=("roberta-base", "FacebookAI/roberta-base"),
+)
 LONGEST = 77  # tokens, the first and the last included
 WORDS = 50265  # of RoBERTa's vocabulary
 KNOWN = ("Hello world", [0, 31414, 232, 2])  # what that vocabulary makes of these words
@@ -29,35 +28,15 @@ Tokenizer = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 
 
 def find_tokenizer(weights: Path | None, given: Path | None = None) -> Path:
-    """Return the folder of the tokenizer's files.
-
-    Args:
-        weights: file or folder of the network's weights.
-        given: where the caller says they are; nothing else is looked at then.
-
-    Raises:
-        WeightsError: if they are in none of the places, which are named.
-    """
-    places = [given] if given else []
-    if given is None and weights is not None:
-        places = [weights, weights / FOLDER] if weights.is_dir() else []
-        places.append(weights.parent / FOLDER)
-    for place in places if given else [*places, *_cached()]:
-        if place and any(all((place / name).is_file() for name in names) for names in FILES):
-            return place
-    tried = ", ".join(str(place) for place in places if place)
-    raise WeightsError(
-        f"CLAP's text tower needs the tokenizer of {FOLDER}, which is neither in {tried or 'any'} "
-        f"nor in the hub's cache: put vocab.json and merges.txt of "
-        f"https://huggingface.co/{REPOSITORIES[1]} into {places[-1] if places else FOLDER}"
-    )
+    """Return the folder of the tokenizer's files; arguments and errors as in `find_words`."""
+    return find_words(ROBERTA, weights, given, cached=_cached)
 
 
 def load_tokenizer(folder: Path, *, words: int) -> Tokenizer:
     """Load RoBERTa's tokenizer from a folder.
 
     Args:
-        folder: with the files of `FILES`.
+        folder: where `find_tokenizer` found them.
         words: size of the vocabulary that the network was trained with.
 
     Raises:
@@ -85,7 +64,8 @@ def load_tokenizer(folder: Path, *, words: int) -> Tokenizer:
     if len(roberta) != words or (words == WORDS and ids != KNOWN[1]):
         raise WeightsError(
             f"{folder}: not the tokenizer of this network: it has {len(roberta)} words, the "
-            f"network {words}, and makes {ids} of {KNOWN[0]!r}, where {FOLDER} makes {KNOWN[1]}"
+            f"network {words}, and makes {ids} of {KNOWN[0]!r}, where {ROBERTA.folder} makes "
+            f"{KNOWN[1]}"
         )
     return tokenize
 
@@ -106,11 +86,4 @@ def _word_id(word: str) -> int:
 
 
 def _cached() -> list[Path]:
-    """Return the folders of the hub's cache on this machine."""
-    found = []
-    for repository in REPOSITORIES:
-        try:
-            found.append(Path(snapshot_download(repository, local_files_only=True)))
-        except (LocalEntryNotFoundError, HFValidationError, OSError):
-            continue
-    return found
+    return cached_folders(ROBERTA)

@@ -102,7 +102,7 @@ def _rounding(content: Content) -> Iterator[Change]:
 
 
 def _duration(content: Content) -> Iterator[Change]:
-    yield from _without(content, ("exactly", "at_least"), "fixed length")
+    yield from _without(content, ("exactly", "at_least", "at_most"), "fixed length")
     if not _has(content, ("exactly",)):
         yield "own length -> exactly 10 s", _with_step(content, {"exactly": 10.0})
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from evaluation.preparation.resample import method_version, missing_package
 from evaluation.preparation.sound import Sound
-from evaluation.preparation.steps_length import AtLeast, Exactly
+from evaluation.preparation.steps_length import AtLeast, AtMost, Exactly
 from evaluation.preparation.steps_level import Clip, Loudness, Pcm16, Peak, PositiveMax, RemoveDc
 from evaluation.preparation.steps_rate import Mono, Resampled, Stereo
 
@@ -44,6 +44,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "pcm16": Pcm16,
     "positive_max": PositiveMax,
     "at_least": AtLeast,
+    "at_most": AtMost,
     "exactly": Exactly,
 }
 
@@ -103,7 +104,7 @@ class Steps:
 
     @property
     def mono(self) -> str | None:
-        """Return how channels are mixed to one, "mean" or "first"; None if they are not."""
+        """Return how channels are made one, as the step `mono` says; None if they are not."""
         rules = [step.how for _, step in self.steps if isinstance(step, Mono)]
         return rules[0] if rules else None
 

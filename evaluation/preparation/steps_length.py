@@ -23,6 +23,20 @@ class AtLeast:
 
 
 @dataclass(frozen=True, slots=True)
+class AtMost:
+    """A longer sound is cut."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _check_seconds(self.seconds)
+
+    def __call__(self, sound: Sound) -> Sound:
+        """Return the sound, at most that long."""
+        return _cut(sound, round(self.seconds * sound.sample_rate))
+
+
+@dataclass(frozen=True, slots=True)
 class Exactly:
     """A shorter sound is filled up with zeros, a longer one is cut."""
 
@@ -34,10 +48,13 @@ class Exactly:
     def __call__(self, sound: Sound) -> Sound:
         """Return the sound, exactly that long."""
         frames = round(self.seconds * sound.sample_rate)
-        sound = _padded(sound, frames)
-        if sound.waveform.shape[-1] == frames:
-            return sound
-        return replace(sound, waveform=sound.waveform[..., :frames])
+        return _cut(_padded(sound, frames), frames)
+
+
+def _cut(sound: Sound, frames: int) -> Sound:
+    if sound.waveform.shape[-1] <= frames:
+        return sound
+    return replace(sound, waveform=sound.waveform[..., :frames])
 
 
 def _padded(sound: Sound, frames: int) -> Sound:

@@ -14,13 +14,16 @@ BLOCK = 1 << 20  # samples at a time
 
 @dataclass(frozen=True, slots=True)
 class Mono:
-    """One channel: the mean of all, or the first."""
+    """One channel: the mean of all, the first, or all of them one after the other.
 
-    how: str  # "mean" or "first"
+    The last is what becomes of a stereo file in msclap, which takes all samples for one sound.
+    """
+
+    how: str  # "mean", "first" or "joined"
 
     def __post_init__(self) -> None:
-        if self.how not in ("mean", "first"):
-            raise ValueError(f"expected mean or first, got {self.how!r}")
+        if self.how not in ("mean", "first", "joined"):
+            raise ValueError(f"expected mean, first or joined, got {self.how!r}")
 
     def __call__(self, sound: Sound) -> Sound:
         """Return the sound with one channel."""
@@ -28,6 +31,8 @@ class Mono:
             return sound
         if self.how == "first":
             return replace(sound, waveform=sound.waveform[:1])
+        if self.how == "joined":
+            return replace(sound, waveform=sound.waveform.reshape(1, -1))
         parts = sound.waveform.split(BLOCK, dim=-1)  # a long sound in float64 would be a large one
         means = [part.double().mean(dim=0, keepdim=True).to(part.dtype) for part in parts]
         return replace(sound, waveform=torch.cat(means, dim=-1))

@@ -40,8 +40,8 @@ def check_card(content: Any) -> None:
     _check_test_list(content["test_list"])
     for field in ("input", "generated"):
         _steps(content[field], field)
-    channels = _steps(content["input"], "input").channels
-    if channels != 1:
+    steps = _steps(content["input"], "input")
+    if steps.channels != 1 or steps.mono == "joined":
         raise ValueError(
             f"input must lead to one channel with `mono: mean` or `mono: first`, got "
             f"{content['input']}"

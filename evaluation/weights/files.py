@@ -37,7 +37,10 @@ LAION = "https://huggingface.co/lukewys/laion_clap/resolve/main"
 PANNS = "https://zenodo.org/records/3987831/files"
 OPENL3 = "https://github.com/marl/openl3/raw/models"
 ROBERTA = "https://huggingface.co/FacebookAI/roberta-base/resolve/main"
+GPT2 = "https://huggingface.co/openai-community/gpt2/resolve/main"
+MICROSOFT = "https://huggingface.co/microsoft/msclap/resolve/main"
 TOKENIZER = ("roberta-base/vocab.json", "roberta-base/merges.txt")
+GPT2_TOKENIZER = ("gpt2/vocab.json", "gpt2/merges.txt")
 
 
 def _vggish() -> list[WeightFile]:
@@ -82,16 +85,31 @@ def _clap() -> list[WeightFile]:
         WeightFile(file=file, network="clap", what=what, url=f"{LAION}/{file}", needs=TOKENIZER)
         for file, what in rows
     ]
-    words = [
+    return files + _words("clap", TOKENIZER, ROBERTA)
+
+
+def _msclap() -> list[WeightFile]:
+    weights = WeightFile(
+        file="CLAP_weights_2023.pth",  # 690 MB, as its page rounds it
+        network="msclap",
+        what="HTSAT-tiny and GPT-2; av-benchmark's",
+        url=f"{MICROSOFT}/CLAP_weights_2023.pth",
+        licence="MS-PL",  # its page's; the package is under MIT
+        needs=GPT2_TOKENIZER,
+    )
+    return [weights, *_words("msclap", GPT2_TOKENIZER, GPT2)]
+
+
+def _words(network: str, files: tuple[str, ...], base: str) -> list[WeightFile]:
+    return [
         WeightFile(
             file=file,
-            network="clap",
+            network=network,
             what="words of the text tower",
-            url=f"{ROBERTA}/{Path(file).name}",
+            url=f"{base}/{Path(file).name}",
         )
-        for file in TOKENIZER
+        for file in files
     ]
-    return files + words
 
 
 def _panns() -> list[WeightFile]:
@@ -120,7 +138,10 @@ def _openl3() -> list[WeightFile]:
     ]
 
 
-FILES = {entry.file: entry for entry in (*_vggish(), *_passt(), *_clap(), *_panns(), *_openl3())}
+FILES = {
+    entry.file: entry
+    for entry in (*_vggish(), *_passt(), *_clap(), *_msclap(), *_panns(), *_openl3())
+}
 
 
 def weight_file(file: str) -> WeightFile:

@@ -12,6 +12,7 @@ import torch
 from evaluation.catalog import METRICS, NETWORKS
 from evaluation.embedders.clap import Clap
 from evaluation.embedders.logmel import LogMelStatistics
+from evaluation.embedders.msclap import MsClap
 from evaluation.embedders.panns import Panns, PannsFeatures
 from evaluation.embedders.passt import Passt, PasstFeatures
 from evaluation.embedders.vggish import VGGishFeatures
@@ -34,6 +35,7 @@ TAKES = {
     "panns": [Panns, PannsFeatures],
     "passt": [Passt, PasstFeatures],
     "clap": [Clap],
+    "msclap": [MsClap],
     "logmel": [LogMelStatistics],
 }
 SHARED = {"network", "weights", "input", "dtype"}
@@ -122,8 +124,10 @@ OLD_FAD = {"resample": {"rate": 16000, "method": "resampy_kaiser_best", "decimat
                 {"at_least": 1.0},
             ],
         ),
-        ("av_benchmark", "passt", [MEAN, sinc(32000), {"exactly": 10.0}]),
-        ("av_benchmark", "panns", [MEAN, sinc(16000), {"exactly": 10.0}]),
+        ("av_benchmark", "passt", [MEAN, "remove_dc", sinc(32000), {"exactly": 10.0}]),
+        ("av_benchmark", "panns", [MEAN, "remove_dc", sinc(16000), {"at_most": 10.0}]),
+        ("av_benchmark", "clap", [MEAN, "remove_dc", sinc(48000), {"at_most": 10.0}]),
+        ("av_benchmark", "msclap", [sinc(44100), {"mono": "joined"}]),
         ("default", "vggish", [MEAN, soxr(16000)]),
         ("default", "passt", [MEAN, soxr(32000)]),
         ("default", "clap", [MEAN, soxr(48000)]),
@@ -227,6 +231,10 @@ MUSIC_SPEECH = "music_speech_audioset_epoch_15_esc_89.98.pt"
                 "metrics.kld_passt.epsilon": 0.0,
                 "metrics.kld_passt.direction": FORWARD,
                 "features.passt.segments": "cut_or_pad",
+                "features.msclap.weights": "CLAP_weights_2023.pth",
+                "features.msclap.seed": 2036,
+                "metrics.msclap_score.items": "captions",
+                "metrics.inception_panns.order": "audioldm_eval",
             },
         ),
         (

@@ -15,8 +15,11 @@ def test_mono():
     torch.testing.assert_close(run(stereo, {"mono": "first"}).mono(), torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match="got 2: the protocol's steps lack `mono: mean`"):
         stereo.mono()
+    joined = run(stereo, {"mono": "joined"}).mono()
+    torch.testing.assert_close(joined, torch.tensor([0.5, 0.5, 0.1, -0.5]))
     single = noise()
-    assert run(single, {"mono": "mean"}) is single
+    for how in ("mean", "first", "joined"):
+        assert run(single, {"mono": how}) is single
 
 
 def test_stereo():
@@ -49,6 +52,8 @@ def test_lengths():
     assert torch.equal(run(given, {"exactly": 1.0}).waveform, given.waveform[:, :RATE])
     assert torch.equal(run(given, {"exactly": 2.0}).waveform, padded.waveform)
     assert run(given, {"exactly": 1.5}) is given
+    assert torch.equal(run(given, {"at_most": 1.0}).waveform, given.waveform[:, :RATE])
+    assert run(given, {"at_most": 1.5}) is run(given, {"at_most": 2.0}) is given
 
 
 READER = {

@@ -116,8 +116,9 @@ BOOTSTRAP = {"resamples": 10, "confidence": 0.9, "seed": 0}
         ({"features": None}, "features must name"),
         ({"input": []}, "input must lead to one channel"),
         ({"input": ["stereo"]}, "input must lead to one channel"),
+        ({"input": [{"mono": "joined"}]}, "input must lead to one channel with `mono: mean`"),
         ({"input": {"mono": "mean"}}, "input: expected a list of steps"),
-        ({"input": [{"mono": "left"}]}, "input: step mono: expected mean or first, got 'left'"),
+        ({"input": [{"mono": "left"}]}, "input: step mono: .* first or joined, got 'left'"),
         ({"generated": ["clipp"]}, r"generated: unknown step 'clipp'\. Did you mean clip"),
     ],
 )

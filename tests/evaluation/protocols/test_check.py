@@ -62,7 +62,7 @@ FEATURE = "features.vggish"
             [{"resample": {"rate": 16000, "method": "julius"}}, {"mono": "mean"}, "stereo"],
             "channels: 1, and input leads to 2",
         ),
-        (f"{FEATURE}.input.0.mono", "centre", "expected mean or first, got 'centre'"),
+        (f"{FEATURE}.input.0.mono", "centre", "expected mean, first or joined, got 'centre'"),
         (f"{FEATURE}.input.1.resample.rate", REMOVE, r"missing fields \['rate'\]"),
         (f"{FEATURE}.input.1.resample.ratte", 1, r"unknown fields \['ratte'\]\. Did you mean rate"),
         ("metrics.fad_vggish", None, "metrics.fad_vggish: missing field kind"),
