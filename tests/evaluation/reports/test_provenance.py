@@ -5,6 +5,7 @@ import torch
 from evaluation import __version__
 from evaluation.protocols.card import load_protocol
 from evaluation.reports.provenance import data_warnings, describe_data, describe_tools
+from evaluation.sources import Sources
 
 
 def item(name, reference, generated):
@@ -34,9 +35,10 @@ def test_copies_are_counted_and_different_sounds_are_not():
 
 
 def test_the_hash_of_a_set_sees_names_and_contents(folders):
+    sources = Sources(reference=folders[0], generated=folders[1])
+
     def describe(items):
-        given = {"captions": None, "labels": None, "excluded": []}
-        return describe_data(*folders, items, **given)["reference"]["sha256"]
+        return describe_data(sources, items, excluded=[])["reference"]["sha256"]
 
     base = [item("a", "1", "4"), item("b", "2", "5")]
     assert describe(base) == describe([item("a", "1", "9"), item("b", "2", "9")])
