@@ -24,10 +24,11 @@ from audiogen.lm.model import TokenLM
 from audiogen.model_folder.card import describe_part
 from audiogen.model_folder.certificate import check_certificate
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE, resolve, resolve_codec
-from audiogen.model_folder.layout import Check, CheckpointError, read_config, write_folder
+from audiogen.model_folder.layout import CheckpointError, read_config
 from audiogen.model_folder.ours import is_ours, kept_dtype, load_our_codec, load_our_model
 from audiogen.model_folder.parts import Model, text_beside
 from audiogen.model_folder.replace import restore_folder
+from audiogen.model_folder.write import Check, write_folder
 from audiogen.released.export import Parts
 from audiogen.released.facts import hashed_config
 from audiogen.released.lm_load import read_lm_file
@@ -98,7 +99,7 @@ def save_model(
         half: store the weights as float16, which each must have the value of already; they are
             read as float32 again.
         check: called with the folder before it takes its place; see
-            `audiogen.model_folder.layout.write_folder`.
+            `audiogen.model_folder.write.write_folder`.
 
     Raises:
         ValueError: if ``folder`` holds something that is not a model, or ``half`` would change a

@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and paths as people give them."""
 
 import errno
+import hashlib
 import os
 import secrets
 import socket
@@ -75,6 +76,12 @@ def full_disk(error: BaseException) -> OSError | None:
             return link
         link = link.__cause__ or link.__context__
     return None
+
+
+def file_hash(path: Path) -> str:
+    """Hash what a file holds, sha256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_unfinished(folder: str | Path) -> None:

@@ -29,7 +29,7 @@ from audiogen.codec.model import Codec
 from audiogen.files import replacing
 from audiogen.model_folder.certificate import CERTIFICATE, FILE, certificate_of, summary
 from audiogen.model_folder.known import sha256_of
-from audiogen.model_folder.layout import Check
+from audiogen.model_folder.write import Check
 from audiogen.released.export import Parts
 
 Reread = Callable[[Path], tuple[Witness, str | None]]

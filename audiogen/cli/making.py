@@ -1,7 +1,6 @@
 """The work of `audiogen generate`: a model, what it is to make, and the files of that."""
 
 import argparse
-import hashlib
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from audiogen.cli.padded import check_padded, whole_batches
 from audiogen.cli.page import LivePage, write_page
 from audiogen.cli.prompts import Prompt
 from audiogen.cli.records import Writer
-from audiogen.files import remove_unfinished
+from audiogen.files import file_hash, remove_unfinished
 from audiogen.generation.settings import Settings, count_frames, window_frames
 from audiogen.lm.guidance import check_guidance
 from audiogen.model_folder.layout import model_hash
@@ -164,8 +163,7 @@ def _said(args: argparse.Namespace) -> dict[str, Any]:
     usual = {"fast": None, "level": "none", "loudness": None, "format": "wav", "bits": "16"}
     said = {name: getattr(args, name) for name in usual if getattr(args, name) != usual[name]}
     if args.prompt_audio:
-        with args.prompt_audio.open("rb") as file:
-            said["continues"] = hashlib.file_digest(file, "sha256").hexdigest()
+        said["continues"] = file_hash(args.prompt_audio)
     if args.padding == "batch":
         said["batch_size"] = args.batch_size
     if args.guidance_window:

@@ -14,9 +14,10 @@ from audiogen.files import given_path, replacing
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.certificate import CERTIFICATE, certificate_of
 from audiogen.model_folder.hub import CODEC_FILE, LM_FILE, PUBLISHED_FILES
-from audiogen.model_folder.layout import Check, CheckpointError
+from audiogen.model_folder.layout import CheckpointError
 from audiogen.model_folder.parts import text_beside
 from audiogen.model_folder.replace import replace_folder
+from audiogen.model_folder.write import Check
 from audiogen.released.codec_config import write_codec_config
 from audiogen.released.lm_names import published_places
 from audiogen.released.lm_write import check_text, write_lm_config

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from audiogen.files import given_path
 from audiogen.model_folder.card import check_card, render_card
-from audiogen.model_folder.layout import Check, CheckpointError, write_tensors
+from audiogen.model_folder.layout import CheckpointError
 from audiogen.model_folder.replace import replace_folder
+from audiogen.model_folder.write import Check, write_tensors
 from audiogen.released.export import Parts, card_of_parts
 from audiogen.released.musicgen_config import (
     check_held,

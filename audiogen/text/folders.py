@@ -1,6 +1,5 @@
 """Folders and hub ids of pretrained text encoders: found, checked, named by their content."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -9,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from torch import Tensor
+
+from audiogen.files import file_hash
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 WEIGHTS = ("*.safetensors", "*.bin")
@@ -136,8 +137,7 @@ def _sha256(file: Path) -> str:
     blob = file.resolve().name
     if BLOB.fullmatch(blob):
         return blob
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_hash(file)
 
 
 def unreadable(folder: Path, kind: str, reason: str) -> TextEncoderError:

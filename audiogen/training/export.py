@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from audiogen.certificate import FRAMES, certify_as, rounded_to, witness_of
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.layout import Check
 from audiogen.model_folder.parts import Model
+from audiogen.model_folder.write import Check
 from audiogen.training.callbacks import WeightAverage
 from audiogen.training.checkpoints import is_whole, newest_checkpoint
 from audiogen.training.export_model import check_layout, chosen_dtype, write_model

@@ -18,8 +18,8 @@ from audiogen.checkpoint import (
 )
 from audiogen.codec.model import Codec
 from audiogen.model_folder.hub import HUB_ID
-from audiogen.model_folder.layout import Check
 from audiogen.model_folder.parts import Model
+from audiogen.model_folder.write import Check
 from audiogen.released import export_released, export_transformers
 from audiogen.released.whole import is_whole
 from audiogen.training.launch import RunError

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.layout import Check
+from audiogen.model_folder.write import Check
 from audiogen.training.lm_module import LMModule
 from audiogen.training.lora import Lora, adapters, add_adapters, has_adapters, merged, save_adapters
 from audiogen.training.pretrained import Pretrained

@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from audiogen.files import file_hash
+
 # Where things lie, what is shown and how often it is saved: none of it changes a trained weight.
 UNIMPORTANT = (
     "hydra",
@@ -166,8 +168,7 @@ def _digest_path(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _digest_file(path: Path, modified: int, size: int) -> str:
     """Digest one file; time and size are only the key under which the answer is remembered."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_hash(path)
 
 
 # Here and not only in `launch`: a job on a cluster unpickles its function, which imports this, and

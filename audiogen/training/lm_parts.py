@@ -9,7 +9,7 @@ from torch import nn
 from audiogen.checkpoint import save_model
 from audiogen.codec.model import Codec
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder.layout import Check
+from audiogen.model_folder.write import Check
 from audiogen.text import TextEncoder
 from audiogen.text.pretrained import PretrainedEncoder
 from audiogen.training.lm_batches import FrozenCodec

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from audiogen.files import replacing
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_on_meta
-from audiogen.model_folder.layout import write_tensors
+from audiogen.model_folder.write import write_tensors
 
 MARK = ".lora_"  # in the names of the matrices that learn
 BASE = ".base_layer."  # in those of the weights they are added to

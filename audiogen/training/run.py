@@ -44,7 +44,7 @@ def fit(cfg: DictConfig) -> dict[str, float]:
     if metrics is not None:
         log.info("%s is finished; nothing to do", run.path)
         return metrics
-    from audiogen.model_folder.layout import check_target
+    from audiogen.model_folder.write import check_target
     from audiogen.training.checkpoints import StopRequested  # loads lightning, and so late
 
     try:

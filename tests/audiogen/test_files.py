@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from audiogen.files import remove_unfinished, replacing
+from audiogen.files import file_hash, remove_unfinished, replacing
 
 
 def names(folder):
@@ -55,3 +55,9 @@ def test_removes_what_a_killed_process_left_but_not_what_a_live_one_writes(tmp_p
         remove_unfinished(tmp_path)
         assert names(tmp_path) == [temporary.name]
     assert names(tmp_path) == ["alive.txt"]
+
+
+def test_a_file_is_hashed_as_sha256sum_does(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")  # the example of FIPS 180-2
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_hash(tmp_path / "a") == expected

@@ -12,7 +12,7 @@ from audiogen.certificate import CertificateError, certified, witness_codec, wit
 from audiogen.certificate.witness import PROMPTS
 from audiogen.checkpoint import load_codec, load_model, save_codec
 from audiogen.lm.model import TokenLM
-from audiogen.model_folder import layout
+from audiogen.model_folder import write as folder
 from audiogen.model_folder.certificate import check_certificate
 from audiogen.pipeline import AudioGen
 from audiogen.released import export_released, export_transformers
@@ -69,14 +69,14 @@ def test_it_says_what_was_asked_and_what_came(model, saved):
 
 def test_an_export_that_is_another_model_is_not_written(model, tmp_path, monkeypatch):
     """As if the disk, or a fault of ours, had changed a weight."""
-    write = layout.write_tensors
+    write = folder.write_tensors
 
     def spoiling(tensors, path, metadata=None):
         if path.name == "lm.safetensors":
             tensors = {k: -v if k == "head.weight" else v for k, v in tensors.items()}
         write(tensors, path, metadata)
 
-    monkeypatch.setattr(layout, "write_tensors", spoiling)
+    monkeypatch.setattr(folder, "write_tensors", spoiling)
     with pytest.raises(
         CertificateError, match=r"differs from the model weights .* % of greedy|greedy"
     ):

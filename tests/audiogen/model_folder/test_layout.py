@@ -158,7 +158,7 @@ def test_a_full_disk_is_said_as_every_other_full_disk(model, tmp_path, monkeypat
     def full(*_):
         raise SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
 
-    monkeypatch.setattr("audiogen.model_folder.layout.save_file", full)
+    monkeypatch.setattr("audiogen.model_folder.write.save_file", full)
     with pytest.raises(OSError, match=r"No space left on device: .*codec\.safetensors") as caught:
         model.save_pretrained(tmp_path / "m")
     assert full_disk(caught.value) is not None

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from audiogen.checkpoint import load_codec, save_codec
-from audiogen.model_folder import layout
 from audiogen.model_folder import replace as folder
+from audiogen.model_folder import write
 from audiogen.pipeline import AudioGen
 
 
@@ -34,7 +34,7 @@ def test_an_error_half_way_keeps_the_old_folder(make_model, model, saved, monkey
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(layout, "save_file", fail)
+    monkeypatch.setattr(write, "save_file", fail)
     with pytest.raises(OSError, match="No space left"):
         make_model(seed=1).save_pretrained(saved)
     assert load_codec(saved).fingerprint() == model.codec.fingerprint()
@@ -74,7 +74,7 @@ def test_a_kill_leaves_the_old_or_the_new_never_a_mix(make_model, model, saved, 
     new = make_model(seed=1)
     child = os.fork()
     if child == 0:
-        owner = {"rename": Path, "rmtree": folder.shutil}.get(target, layout)
+        owner = {"rename": Path, "rmtree": folder.shutil}.get(target, write)
         setattr(owner, target, die_after(getattr(owner, target), calls))
         new.save_pretrained(saved)
         os._exit(0)
