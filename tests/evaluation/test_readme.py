@@ -1,4 +1,4 @@
-"""The manual of the instrument tells the truth: its examples run, its table is that of the cards."""
+"""The manual of the instrument: its examples run, its table is that of the cards."""
 
 import re
 import subprocess
@@ -13,8 +13,10 @@ from evaluation.protocols.card import load_protocol, protocol_names
 
 FOLDER = Path(__file__).parents[2] / "evaluation"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
-DIRECTIONS = {"reference||generated": "reference to generated", "generated||reference": "generated to reference"}  # fmt: skip
-EVERYTHING = "default"
+DIRECTIONS = {
+    "reference||generated": "reference to generated",
+    "generated||reference": "generated to reference",
+}
 
 
 def rows():
