@@ -17,6 +17,7 @@ from typing import NoReturn
 from evaluation.folders import printable
 
 COMMANDS = {  # name -> module with add_arguments and run, and what it is for
+    "cache": ("evaluation.features.command", "Show the cache of features, or make room in it."),
     "compare": ("evaluation.comparison.command", "Compare reports of the same references."),
     "explain": ("evaluation.explanation.command", "Score again with one choice changed at a time."),
     "card": ("evaluation.protocols.command", "Print a protocol card, or what sets two apart."),

@@ -48,7 +48,7 @@ def epilog() -> str:
 
     metrics = {key: info.label for key, info in METRICS.items()}
     lines = ["other commands: python -m evaluation compare a.json b.json ...;"]
-    lines += ["  explain REFERENCE GENERATED; fetch"]
+    lines += ["  explain REFERENCE GENERATED; fetch; cache (what --cache takes up)"]
     for title, rows in (("cards", protocol_titles()), ("metrics", metrics)):
         lines += ["", f"{title}:", *(f"  {name:<24}{text}" for name, text in rows.items())]
     return "\n".join(lines)

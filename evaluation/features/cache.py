@@ -4,7 +4,8 @@ An entry is named by the hash of everything that can change it: the sound's byte
 prepare it, the network with its weights, and the code and libraries that run them. There is
 nothing to invalidate: another input is another name. Entries are written under a name of their
 own and then moved into place, so readers and other writers see whole ones only, and each carries
-a checksum, so what a disk or a crash has damaged is noticed instead of scored.
+a checksum, so what a disk or a crash has damaged is noticed instead of scored. The time on a file
+is when its entry was last used, which is what `evaluation.features.prune` goes by.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from evaluation.features.prune import SUFFIX
 from evaluation.settings import CACHE_FOLDER as DEFAULT_FOLDER
 
 __all__ = ["DEFAULT_FOLDER", "DamagedError", "FeatureCache", "entry_key", "libraries"]
@@ -62,7 +65,7 @@ class FeatureCache:
 
     def path(self, key: str) -> Path:
         """Return where the entry of a key is, or would be."""
-        return self.folder / key[:2] / f"{key}.safetensors"
+        return self.folder / key[:2] / f"{key}{SUFFIX}"
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return the tensors of a key; None if there are none.
@@ -80,6 +83,8 @@ class FeatureCache:
         found = tensors.pop(CHECKSUM, None)
         if found is None or not torch.equal(found, _checksum(key, tensors)):
             raise DamagedError(f"{path}: its content does not have the checksum it came with")
+        with suppress(OSError):  # pruned meanwhile, or somebody else's: it was read all the same
+            os.utime(path)  # what is used stays longest
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

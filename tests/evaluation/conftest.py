@@ -21,7 +21,8 @@ WEIGHTS = {  # of the card audiocraft
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     """Keep the user's cache out of the tests, and the tests out of it."""
-    monkeypatch.setattr("evaluation.arguments.CACHE_FOLDER", tmp_path / "default-cache")
+    for module in ("arguments", "features.command"):
+        monkeypatch.setattr(f"evaluation.{module}.CACHE_FOLDER", tmp_path / "default-cache")
 
 
 def write_noise(path, *, seed, gain=0.1, seconds=1.5, rate=RATE):

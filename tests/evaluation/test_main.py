@@ -170,7 +170,7 @@ def test_help_says_what_each_card_and_metric_is(capsys):
 
 
 def test_commands_beside_scoring_have_their_own_help(capsys):
-    for name in ("compare", "explain", "fetch"):
+    for name in ("cache", "compare", "explain", "fetch"):
         with pytest.raises(SystemExit) as left:
             main([name, "--help"])
         assert left.value.code == 0
