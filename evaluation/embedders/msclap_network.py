@@ -13,14 +13,11 @@ from transformers import ClapAudioConfig, ClapAudioModel, GPT2Config, GPT2Model
 from transformers.initialization import no_init_weights
 
 from evaluation.audio import file_sha256
-from evaluation.embedders.clap_front import BANDS
-from evaluation.embedders.clap_network import TOWERS, fill_clap
-from evaluation.embedders.hashed import hashed_uniform
+from evaluation.embedders.clap_network import TOWERS, check_two, fill_clap, two_mels
 from evaluation.embedders.msclap_front import FRAMES, mel_bank
 from evaluation.embedders.msclap_names import read_config, read_front_end, rename, whole_numbers
 from evaluation.embedders.msclap_text import FILLING
 from evaluation.embedders.weight_file import (
-    WeightsError,
     check_tensors,
     load_strict,
     read_torch_file,
@@ -86,7 +83,7 @@ def load_msclap(path: Path) -> tuple[MsClapTowers, Tensor, str]:
     network = build_towers(read_config(state, path))
     load_strict(network, whole_numbers(state, network.state_dict()), path)
     bank = read_front_end(original, path)
-    _check_sounds(network, path)
+    check_two(embed_audio(network, two_mels(FRAMES)), path)
     return network, bank, file_sha256(path)
 
 
@@ -124,16 +121,3 @@ def embed_text(network: MsClapTowers, ids: Tensor, mask: Tensor) -> Tensor:
     last = (ids != FILLING).sum(dim=1) - 1
     found = network.text_projection(states[torch.arange(len(ids), device=ids.device), last])
     return nn.functional.normalize(found.float(), dim=-1)
-
-
-def _check_sounds(network: MsClapTowers, path: Path) -> None:
-    """Refuse weights whose audio tower gives two spectrograms the same embedding, or none."""
-    ramp = torch.linspace(-80, 0, BANDS).expand(FRAMES, BANDS)
-    noise = 60 * hashed_uniform((FRAMES, BANDS), key=1) - 40
-    low, rush = embed_audio(network, torch.stack([ramp, noise])[:, None])
-    if not (low.isfinite().all() and rush.isfinite().all()):
-        raise WeightsError(f"{path}: the embedding of a sound is not finite: weights of no use")
-    if float(low @ rush) > 1 - 1e-6:
-        raise WeightsError(
-            f"{path}: these weights are not CLAP's: two different sounds get the same embedding"
-        )
