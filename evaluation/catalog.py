@@ -30,7 +30,6 @@ class NetworkInfo:
     channels: int
     outputs: tuple[str, ...]
     pretrained: bool = True
-    absent: str = ""  # why this version does not run it; empty if it does
 
 
 NETWORKS = {
@@ -45,14 +44,7 @@ NETWORKS = {
     "msclap": NetworkInfo(
         title="Microsoft's CLAP", rates=(44100,), channels=1, outputs=("embedding",)
     ),
-    "openl3": NetworkInfo(
-        title="OpenL3",
-        rates=(44100,),
-        channels=2,
-        outputs=("embedding",),
-        absent="the package openl3 needs TensorFlow and downloads while it is installed, and "
-        "torchopenl3 cannot live beside the resampy of audioldm_eval_v1",
-    ),
+    "openl3": NetworkInfo(title="OpenL3", rates=(44100,), channels=2, outputs=("embedding",)),
     "logmel": NetworkInfo(
         title="log-mel statistics", rates=(), channels=1, outputs=("embedding",), pretrained=False
     ),

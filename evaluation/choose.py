@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.catalog import METRICS, NETWORKS, check_metrics
-from evaluation.embedders.names import MODULES
 from evaluation.protocols.card import ProtocolCard
 from evaluation.weights.files import missing_reason, weights_path
 
@@ -81,10 +80,6 @@ def why_not(key: str, card: ProtocolCard, means: Means) -> str | None:
 
 def _why_no_network(features: Mapping[str, Any], means: Means) -> str | None:
     """Say why the network of a card's features cannot be used; None if it can be."""
-    network = features["network"]
-    if network not in MODULES or find_spec(MODULES[network]) is None:
-        info = NETWORKS[network]
-        return f"this version does not run {info.title}" + (info.absent and f": {info.absent}")
     if features["weights"] is None or means.random_weights:
         return None
     return missing_reason(features["weights"], means.weights, option=means.option)

@@ -24,6 +24,7 @@ class FeatureNetwork(Protocol):
     def windows(self, waveform: "Tensor") -> "Tensor":
         """Map float32 [T], mono at `sample_rate`, to the network's inputs float32 [n, ...].
 
+        A network with an attribute `channels` above one takes float32 [channels, T] instead.
         It runs on the CPU, in a worker process if there are any, and draws no random numbers.
 
         Raises:

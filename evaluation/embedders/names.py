@@ -4,6 +4,7 @@ MODULES = {
     "clap": "evaluation.embedders.clap",
     "logmel": "evaluation.embedders.logmel",
     "msclap": "evaluation.embedders.msclap",
+    "openl3": "evaluation.embedders.openl3",
     "panns": "evaluation.embedders.panns",
     "passt": "evaluation.embedders.passt",
     "vggish": "evaluation.embedders.vggish",

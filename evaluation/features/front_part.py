@@ -75,4 +75,5 @@ class Intake:
                 f"the protocol brings it to {prepared.sample_rate} Hz for {self.name}, whose "
                 f"network takes {self.network.sample_rate} Hz: end `input` with `resample`"
             )
-        return self.network.windows(prepared.mono())
+        channels = getattr(self.network, "channels", 1)
+        return self.network.windows(prepared.of_channels(channels))

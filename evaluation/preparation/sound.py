@@ -17,6 +17,21 @@ class Sound:
         """Length in seconds."""
         return self.waveform.shape[-1] / self.sample_rate
 
+    def of_channels(self, count: int) -> Tensor:
+        """Return the waveform as a network takes it: [T] for one channel, [count, T] for more.
+
+        Raises:
+            ValueError: if it has another number of channels.
+        """
+        if count == 1:
+            return self.mono()
+        if len(self.waveform) != count:
+            raise ValueError(
+                f"expected a sound of {count} channels, got {len(self.waveform)}: the protocol's "
+                "steps lack `stereo`"
+            )
+        return self.waveform
+
     def mono(self) -> Tensor:
         """Return the waveform [T] of a sound of one channel.
 

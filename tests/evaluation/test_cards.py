@@ -13,6 +13,7 @@ from evaluation.catalog import METRICS, NETWORKS
 from evaluation.embedders.clap import Clap
 from evaluation.embedders.logmel import LogMelStatistics
 from evaluation.embedders.msclap import MsClap
+from evaluation.embedders.openl3 import OpenL3, OpenL3Features
 from evaluation.embedders.panns import Panns, PannsFeatures
 from evaluation.embedders.passt import Passt, PasstFeatures
 from evaluation.embedders.vggish import VGGishFeatures
@@ -37,6 +38,7 @@ TAKES = {
     "clap": [Clap],
     "msclap": [MsClap],
     "logmel": [LogMelStatistics],
+    "openl3": [OpenL3, OpenL3Features],
 }
 SHARED = {"network", "weights", "input", "dtype"}
 OFFICIAL = Path(__file__).parents[3] / "shared" / "data" / "metadata" / "audiocaps" / "test.csv"
@@ -205,7 +207,10 @@ MUSIC_SPEECH = "music_speech_audioset_epoch_15_esc_89.98.pt"
                 "captions": "all",
                 "test_list.clips": 881,
                 "test_list.captions": 4875,
+                "features.openl3.input_repr": "mel256",
+                "features.openl3.embedding_size": 512,
                 "features.openl3.hop": 0.5,
+                "features.openl3.center": True,
                 "features.passt.segments": "overlap",
                 "features.clap.weights": "630k-audioset-fusion-best.pt",
                 "features.clap.fusion": True,
@@ -266,11 +271,9 @@ def test_every_score_over_features_can_be_built_from_its_options(name):
 
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_network_takes_the_options_of_its_features_and_the_card_states_all(name):
-    given_by_code = {"self", "weights", "device", "dtype", "vggish", "panns", "passt"}
+    given_by_code = {"self", "weights", "device", "dtype", "vggish", "panns", "passt", "openl3"}
     by_folder = {"tokenizer", "cache"}  # where files are, which changes no number
     for features, options in load_protocol(name).features.items():
-        if options["network"] == "openl3":  # no package of it runs here
-            continue
         takes = set()
         for kind in TAKES[options["network"]]:
             takes |= signature(kind.__init__).parameters.keys() - given_by_code - by_folder

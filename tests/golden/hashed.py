@@ -5,7 +5,6 @@ the other.
 """
 
 import numpy as np
-import torch
 
 
 def mix(x):
@@ -25,6 +24,8 @@ def unit(count, key):
 
 def like(tensor, key):
     """Return numbers of a tensor's shape; a matrix' have the variance 1 / fan-in."""
+    import torch  # not where TensorFlow is
+
     numbers = torch.from_numpy(unit(tensor.numel(), key)).reshape(tensor.shape)
     scale = (12 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else 1
     return numbers * np.float32(scale)
