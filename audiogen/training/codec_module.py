@@ -12,12 +12,13 @@ from audiogen.checkpoint import save_codec
 from audiogen.codec.balancer import Balancer
 from audiogen.codec.losses import level_pair
 from audiogen.codec.model import Codec, CodecOutput
-from audiogen.model_folder.layout import Check
+from audiogen.model_folder.write import Check
 from audiogen.training.accumulation import balance, split_batch
 from audiogen.training.adversarial import Adversarial
+from audiogen.training.codebook_start import CodebookStart
 from audiogen.training.codec_health import CodebookWatch, Score, scores
 from audiogen.training.precision import check_precision, full_precision
-from audiogen.training.ranks import average_buffers, gather_items, world_size
+from audiogen.training.ranks import average_buffers, world_size
 from audiogen.training.recording import (
     RecordingModule,
     average_gradients,
@@ -60,8 +61,8 @@ class CodecModule(RecordingModule):
             more per part for it. The update is the same but for rounding; only a codec with
             ``norm="spectral_norm"``, whose estimate moves at every pass, differs.
         compile: "regions" compiles encoder, decoder and discriminator, "none" nothing.
-        warmup_steps: first updates without quantization; then k-means starts the codebooks. None
-            for codebooks that have started, as a pretrained codec's: latents would leave them.
+        warmup_steps: first updates without quantization; then k-means starts the codebooks. Those
+            that have started, as a pretrained codec's, have no warm-up: latents would leave them.
         kmeans_items: training items whose latents k-means sees.
         level_floor: compare at equal loudness: both signals are scaled to an RMS of 1 for the
             losses, of targets below this RMS by no more than it takes for that; None never scales.
@@ -103,9 +104,8 @@ class CodecModule(RecordingModule):
         self.commitment_weight = commitment_weight
         self.balanced_items = balanced_items
         self.accumulate = accumulate
-        self.warmup_steps = warmup_steps
         self.average_after = warmup_steps
-        self.kmeans_items = kmeans_items
+        self._start = CodebookStart(codec, warmup_steps=warmup_steps, num_items=kmeans_items)
         self.gradient_clip = gradient_clip
         self.level_floor = level_floor
         self.item_weight_power = item_weight_power
@@ -128,10 +128,10 @@ class CodecModule(RecordingModule):
     def on_fit_start(self) -> None:
         """Refuse a run that cannot be: of another precision, or without codebooks at its end."""
         check_precision(str(self.trainer.precision))
-        if 0 <= self.trainer.max_steps <= self.warmup_steps:
+        if 0 <= self.trainer.max_steps <= self._start.warmup_steps:
             raise ValueError(
                 f"trainer.max_steps ({self.trainer.max_steps}) must be greater than "
-                f"module.warmup_steps ({self.warmup_steps}), or the codec is never quantized"
+                f"module.warmup_steps ({self._start.warmup_steps}), or the codec is never quantized"
             )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -216,36 +216,11 @@ class CodecModule(RecordingModule):
         save_codec(self.codec.cpu().eval(), folder, card=card, check=check)
 
     def _set_quantizer(self, targets: Sequence[Tensor]) -> None:
-        """Pass latents through during the warm-up; then start the codebooks from the global batch.
-
-        The reference leaves that to the first forward pass, of the first process.
-        """
-        quantizer = self.codec.quantizer
-        started = all(codebook.is_inited for codebook in quantizer.codebooks)
-        quantizer.bypass = self.updates < self.warmup_steps and not started
-        if started or quantizer.bypass:
-            return
-        if self.warmup_steps and self.updates == self.warmup_steps:
-            latents = self._first_latents()
-            items = self.trainer.datamodule.batch_size * world_size()  # type: ignore[attr-defined]
-            quantizer.start(latents, per_update=items * latents.shape[-1])
-        elif targets and not quantizer.paper_exact:
-            quantizer.start(gather_items(self._latents(targets)))
-
-    def _first_latents(self) -> Tensor:
-        """Encode the first items of the training data, float [b, D, T] of as many as there are."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = data.first_batches(self.kmeans_items)
-        return self._latents(batch["waveform"].to(self.device) for batch in batches)
-
-    @torch.no_grad()
-    def _latents(self, waveforms: Iterable[Tensor]) -> Tensor:
-        """Encode in float32: a run that is continued does so before autocast begins."""
-        latents = []
-        for waveform in waveforms:
-            with full_precision(waveform):
-                latents.append(self.codec.encode_latents(waveform)[0])
-        return torch.cat(latents)
+        self._start.prepare(
+            targets,
+            update=self.updates,
+            data=lambda: self.trainer.datamodule,  # type: ignore[attr-defined]
+        )
 
     def _outputs(self, targets: Sequence[Tensor]) -> list[CodecOutput]:
         """Run the codec; without graph if there are parts, whose graphs follow one by one.

@@ -108,9 +108,8 @@ def test_warm_up_passes_latents_through_and_then_starts_the_codebooks(tmp_path):
             quantizer = self.codec.quantizer
             seen.append((quantizer.bypass, quantizer.codebooks[0].is_inited))
 
-    module = make_module()
+    module = make_module(warmup_steps=2)
     module.__class__ = Watch
-    module.warmup_steps = module.average_after = 2
     average = WeightAverage(decay=0.9)
     fit(module, tmp_path, steps=4, callbacks=[average])
     assert seen == [(True, False), (True, False), (False, True), (False, True)]
@@ -122,8 +121,7 @@ def test_codebooks_that_have_started_need_no_warm_up(tmp_path):
     """It would carry the latents of a pretrained codec away from its entries."""
     codec = make_codec()
     codec.quantizer.start(torch.randn(1, 4, 200))
-    module = make_module(codec=codec)
-    module.warmup_steps = 2
+    module = make_module(codec=codec, warmup_steps=2)
     bypassed = []
     codec.register_forward_hook(lambda codec, *_: bypassed.append(codec.quantizer.bypass))
     fit(module, tmp_path, steps=3)
@@ -132,8 +130,7 @@ def test_codebooks_that_have_started_need_no_warm_up(tmp_path):
 
 
 def test_a_run_that_ends_in_its_warm_up_is_refused(tmp_path):
-    module = make_module()
-    module.warmup_steps = 4
+    module = make_module(warmup_steps=4)
     with pytest.raises(ValueError, match=r"max_steps \(4\) must be greater than .* \(4\)"):
         fit(module, tmp_path, steps=4)
 
