@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evaluation.audio import AudioError, check_sound
 from evaluation.captions import check_captions, missing_captions, read_captions
@@ -76,6 +77,7 @@ def read_inputs(sources: Sources, card: ProtocolCard, *, needs_captions: bool = 
     if sources.labels is not None:
         kinds = read_labels(sources.labels)
         check_labels(pairs, kinds, path=sources.labels)
+        notes += _stray_notes(pairs, kinds, what="labels")
     if sources.round_trips is not None:
         trips = find_round_trips(sources.round_trips, pairs, reference)
     pairs, excluded = keep_long(pairs, card.min_duration)
@@ -109,15 +111,25 @@ def _unread(reference: Path, generated: Path) -> tuple[list[dict[str, str]], lis
 
 def _caption_notes(pairs: list[Pair], captions: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Warn of captions without a sound, and of sounds without a caption."""
-    stray = sorted(captions.keys() - {pair.name for pair in pairs})
     missing = missing_captions(pairs, captions)
-    notes = {
-        f"{len(stray)} of {len(captions)} names in the captions are of sounds that are not there: "
-        f"{shorten(stray)}": stray,
-        f"{len(missing)} of {len(pairs)} sounds have no caption, which no metric here needs: "
-        f"{shorten(missing)}": missing,
-    }
-    return [text for text, names in notes.items() if names]
+    notes = _stray_notes(pairs, captions, what="captions")
+    if missing:
+        notes.append(
+            f"{len(missing)} of {len(pairs)} sounds have no caption, which no metric here needs: "
+            f"{shorten(missing)}"
+        )
+    return notes
+
+
+def _stray_notes(pairs: list[Pair], table: Mapping[str, Any], *, what: str) -> list[str]:
+    """Warn of rows of a table by name that are of no sound."""
+    stray = sorted(table.keys() - {pair.name for pair in pairs})
+    if not stray:
+        return []
+    return [
+        f"{len(stray)} of {len(table)} names in the {what} are of sounds that are not there: "
+        f"{shorten(stray)}"
+    ]
 
 
 def find_round_trips(folder: Path, pairs: list[Pair], reference: Path) -> dict[str, Path]:

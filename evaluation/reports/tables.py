@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluation.catalog import METRICS
+from evaluation.folders import printable
 from evaluation.scorers.score import Score, better
 
 Rows = list[tuple[str, ...]]  # the first is the heading
@@ -194,7 +195,8 @@ def badness(value: float, best: str) -> float:
 
 
 def as_text(rows: Rows) -> list[str]:
-    """Return rows as aligned lines, with a rule under the heading."""
+    """Return rows as aligned lines, with a rule under the heading; every row is one line."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,5 +1,7 @@
 """What is looked at before the long work: what is passed over is said, with its count."""
 
+import json
+
 import pytest
 import soundfile
 
@@ -44,6 +46,26 @@ def test_captions_and_sounds_that_do_not_meet(folders, tmp_path):
     assert "11 of 12 sounds have no caption, which no metric here needs: clip01, clip02" in said
     with pytest.raises(CaptionError, match="11 of 12 sounds have no caption"):
         score(folders, captions=path, protocol="audiocraft", metrics=["clap_score"])
+
+
+def test_classes_of_no_sound_are_counted(folders, tmp_path):
+    path = tmp_path / "labels.csv"
+    rows = [f"clip{i:02d},rain" for i in range(12)]
+    path.write_text("\n".join(["name,class", *rows, ""]))
+    assert not any("labels" in text for text in score(folders, labels=path).warnings)
+    path.write_text("\n".join(["name,class", *rows, "b,wind", "a\x1b,wind", ""]))
+    said = score(folders, labels=path).warnings
+    text = r"2 of 14 names in the labels are of sounds that are not there: a\x1b, b"
+    assert text in said
+
+
+def test_a_class_cannot_write_over_the_table(folders, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    rows = [{"name": f"clip{i:02d}", "class": "a\x1b[2J\nb"} for i in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = score(folders, labels=path).to_text()
+    assert "\x1b" not in text
+    assert r"a\x1b[2J\nb" in text
 
 
 def test_what_is_cut_off_is_said(folders):

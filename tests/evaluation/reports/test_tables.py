@@ -156,3 +156,13 @@ def test_the_sanity_battery_is_a_table():
 
 def test_columns_line_up():
     assert as_text([("a", "bb"), ("ccc", "d")]) == ["a    bb", "-------", "ccc  d"]
+
+
+def test_a_class_with_control_characters_is_one_line_of_harmless_letters():
+    label = "dog\nN = 9 pairs\x1b[2J\r\u202e"
+    classes = {label: {"si_sdr": SCORES["si_sdr"]}, "cat": {"si_sdr": SCORES["si_sdr"]}}
+    lines = as_text(class_rows(SCORES, classes))
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+    assert sum(r"dog\nN = 9 pairs\x1b[2J\r\u202e" in line for line in lines) == 1
+    assert len({line.index("8.25 [7, 9.5]") for line in lines[2:]}) == 1
