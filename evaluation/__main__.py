@@ -3,7 +3,8 @@
 The table on stderr; the whole report in the files of --json and --html, or without --json as JSON
 on stdout, pairs left out, unless that is a terminal. Other commands: `compare` puts reports side by
 side, or says why they cannot be compared; `explain` shows what each choice of a protocol does to
-the scores; `card` prints a protocol; `fetch` gets the weights of the networks.
+the scores; `card` prints a protocol; `fetch` gets the weights of the networks; `cache` shows what
+kept features take up, and makes room.
 """
 
 import argparse

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evaluation.reports.rows import ARROWS, latex_text, markdown_text
+from evaluation.reports.latex import latex_text, packages_line
+from evaluation.reports.rows import ARROWS, markdown_text
 from evaluation.reports.tables import Rows, as_text
 from evaluation.scorers.score import better
 
@@ -139,7 +140,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def comparison_latex(comparison: Comparison) -> str:
-    """Return a row per report and one per difference to the first; it needs booktabs."""
+    """Return a row per report and one per difference; what it needs is in its first line."""
     scores = list(comparison["scores"].values())
     names = [report["name"] for report in comparison["reports"]]
     titles = [f"{latex_text(title(score))} {ARROWS[score['best']][1]}" for score in scores]
@@ -153,19 +154,18 @@ def comparison_latex(comparison: Comparison) -> str:
         cells = [_latex_value({"value": d["value"], "interval": d["interval"]}) for d in found]
         body.append([latex_text(f"{other} - {names[0]}"), *cells])
     comments = [*differing_lines(comparison), *notes(comparison)]
-    return "\n".join(
-        [
-            *(f"% {latex_text(line)}" for line in comments if line),
-            rf"\begin{{tabular}}{{l{'r' * len(titles)}}}",
-            r"\toprule",
-            _latex_line(["", *titles]),
-            r"\midrule",
-            *(_latex_line(cells) if cells else r"\midrule" for cells in body),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    lines = [
+        *(f"% {latex_text(line)}" for line in comments if line),
+        rf"\begin{{tabular}}{{l{'r' * len(titles)}}}",
+        r"\toprule",
+        _latex_line(["", *titles]),
+        r"\midrule",
+        *(_latex_line(cells) if cells else r"\midrule" for cells in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+    ]
+    return "\n".join([packages_line(lines), *lines])
 
 
 def _between(score: Mapping[str, Any], a: str, b: str) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evaluation.folders import printable
+from evaluation.reports.latex import latex_text, packages_line
 from evaluation.reports.tables import count_text, title_of, value_keys, value_of
 from evaluation.scorers.score import Score
 
@@ -13,18 +15,6 @@ if TYPE_CHECKING:
     from evaluation.reports.report import Report
 
 ARROWS = {"low": ("↓", r"$\downarrow$"), "high": ("↑", r"$\uparrow$"), "zero": ("→ 0", r"$\to 0$")}
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    **{letter: f"\\{letter}" for letter in "&%$#_"},
-}
 MARKDOWN = {letter: f"\\{letter}" for letter in "\\`*_[]|<>~#"}
 
 
@@ -49,7 +39,7 @@ def markdown_table(reports: Mapping[str, "Report"]) -> str:
 
 
 def latex_table(reports: Mapping[str, "Report"]) -> str:
-    """Return the same table for LaTeX; it needs the package booktabs."""
+    """Return the same table for LaTeX; what it needs is in its first line."""
     columns = _columns(list(reports.values()))
     titles = [
         f"{latex_text(title_of(score))} {ARROWS[score.best][1]}" for score in columns.values()
@@ -58,19 +48,18 @@ def latex_table(reports: Mapping[str, "Report"]) -> str:
     for name, report in reports.items():
         values = [_cell(report, key, r" {{\scriptsize {}}}") for key in columns]
         body.append([latex_text(name), *values, _count(report), latex_text(card_name(report))])
-    return "\n".join(
-        [
-            *(f"% {latex_text(note)}" for note in _notes(reports)),
-            rf"\begin{{tabular}}{{l{'r' * (len(titles) + 1)}l}}",
-            r"\toprule",
-            _latex_line(["", *titles, "$N$", "Protocol"]),
-            r"\midrule",
-            *map(_latex_line, body),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    lines = [
+        *(f"% {latex_text(note)}" for note in _notes(reports)),
+        rf"\begin{{tabular}}{{l{'r' * (len(titles) + 1)}l}}",
+        r"\toprule",
+        _latex_line(["", *titles, "$N$", "Protocol"]),
+        r"\midrule",
+        *map(_latex_line, body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+    ]
+    return "\n".join([packages_line(lines), *lines])
 
 
 def csv_table(report: "Report") -> str:
@@ -88,18 +77,10 @@ def csv_table(report: "Report") -> str:
     return buffer.getvalue()
 
 
-def latex_text(text: str) -> str:
-    r"""Escape what LaTeX reads as a command, and lines that would end a comment.
-
-    >>> latex_text("50 % of a_b")
-    '50 \\% of a\\_b'
-    """
-    return "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
-
-
 def markdown_text(text: str) -> str:
     """Escape what Markdown reads as form, or as the end of a cell."""
-    return "".join(MARKDOWN.get(letter, letter) for letter in " ".join(text.split()))
+    plain = printable(" ".join(text.split()))
+    return "".join(MARKDOWN.get(letter, letter) for letter in plain)
 
 
 def card_name(report: "Report") -> str:

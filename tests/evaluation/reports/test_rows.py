@@ -1,9 +1,7 @@
 import math
 import re
 
-import pytest
-
-from evaluation.reports.rows import latex_table, latex_text, markdown_table
+from evaluation.reports.rows import latex_table, markdown_table
 from tests.evaluation.reports.test_report import make_report, make_score
 
 NASTY = r"50% of a_b & {c} \d$ ~^ <x> | #1"
@@ -55,16 +53,10 @@ def test_latex_is_a_booktabs_table():
     assert r"$\to 0$" in body[2]
 
 
-@pytest.mark.parametrize("letter", list("&%$#_{}"))
-def test_latex_letters_with_a_meaning_are_escaped(letter):
-    assert latex_text(f"a{letter}b") == f"a\\{letter}b"
-
-
 def test_latex_comments_stay_comments():
     report = make_report(flags=["first line\nsecond line"])
     text = latex_table({"x": report})
     assert "% x: first line second line" in text.splitlines()
-    assert latex_text("\\input{x}") == r"\textbackslash{}input\{x\}"
 
 
 def test_warnings_stand_under_the_table():
