@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from evaluation.deliver import UnwrittenError
 from evaluation.folders import printable
 
 COMMANDS = {  # name -> module with add_arguments and run, and what it is for
@@ -39,6 +40,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Parse, do what the command does, print; return a process exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    _open_streams()
     try:
         out, said = _do(argv)
         if out:
@@ -51,16 +53,34 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `head`, say, has read enough; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ModuleNotFoundError) as error:
-        print(f"error: {type(error).__name__}: {printable(str(error))}", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"error: out of memory: {printable(str(error))}", file=sys.stderr)
+    except (OSError, ModuleNotFoundError, MemoryError) as error:
+        print(_failure(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: stopped before the end; no report was written", file=sys.stderr)
         return 1
     return 0
+
+
+def _failure(error: Exception) -> str:
+    """Return the line of what failed, under what was found before it did."""
+    text = printable(str(error))
+    if isinstance(error, UnwrittenError):
+        return f"{error.said}\nerror: {text}"
+    if isinstance(error, MemoryError):
+        return f"error: out of memory: {text}"
+    return f"error: {type(error).__name__}: {text}"
+
+
+def _open_streams() -> None:
+    """Put an open end in the place of a stream that was closed by the caller, as by `>&-`.
+
+    Else the first file that is opened would take its number, and with it what is printed.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _do(argv: list[str]) -> tuple[str, str]:

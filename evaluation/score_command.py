@@ -1,11 +1,9 @@
 """`python -m evaluation REFERENCE GENERATED`: its arguments, and what it prints and writes."""
 
 import argparse
-import json
 import math
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 from evaluation import __version__
 from evaluation.arguments import add_cache, add_means, add_sources
 from evaluation.catalog import METRICS
+from evaluation.deliver import JSON_HELP, Writer, deliver
 from evaluation.folders import printable
 from evaluation.reports.files import check_distinct, check_writable, write_text
 from evaluation.settings import DTYPES
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 FILES = ("json", "html", "markdown", "latex", "items")  # options that name a file to write
 MOST_WORKERS = 4
-JSON_HELP = (
-    "the whole report, pairs included; without it the report goes to stdout, pairs left out, "
-    "unless that is a terminal"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,40 +66,38 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
 
     given = {name: value for name, value in vars(args).items() if name not in (*FILES, "command")}
     report = evaluate(**given, date=datetime.now(UTC).isoformat(timespec="seconds"), progress=True)
-    _write(report, files)
+    _check_values(report)
     sides = (("reference", args.reference), ("generated", args.generated))
     said = "\n".join([*(f"{side}: {printable(str(path))}" for side, path in sides), "",
                       report.to_text()])  # fmt: skip
-    if args.json is not None or sys.stdout.isatty():
-        return "", said
-    return json.dumps(report.to_dict(items=False), indent=1, allow_nan=False), said
+    content = report.to_dict(items=False)
+    return deliver(said, content, json_file=args.json, writers=_writers(report, files))
 
 
-def _write(report: "Report", files: Mapping[str, Path | None]) -> None:
-    """Write the files that were asked for.
+def _check_values(report: "Report") -> None:
+    """Refuse a report without any number.
 
     Raises:
-        ValueError: if there is no number to write.
+        ValueError: with the reasons.
     """
     if all(math.isnan(score.value) for score in report.scores.values()):
         reasons = "; ".join(f"{score.label}: {score.reason}" for score in report.scores.values())
         raise ValueError(f"no metric has a value, so nothing was written ({reasons})")
-    writers: dict[str, Callable[[Path], None]] = {
-        "html": report.to_html,
-        "markdown": lambda path: write_text(path, report.to_markdown()),
-        "latex": lambda path: write_text(path, report.to_latex()),
-        "items": report.to_csv,
-        "json": report.to_json,
-    }
-    for name, write in writers.items():
-        path = files[name]
-        if path is not None:
-            write(path)
+
+
+def _writers(report: "Report", files: Mapping[str, Path | None]) -> list[Writer]:
+    return [
+        (files["html"], report.to_html),
+        (files["markdown"], lambda path: write_text(path, report.to_markdown())),
+        (files["latex"], lambda path: write_text(path, report.to_latex())),
+        (files["items"], report.to_csv),
+        (files["json"], report.to_json),
+    ]
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--json", type=Path, metavar="FILE", help=JSON_HELP)
+    add("--json", type=Path, metavar="FILE", help=f"the whole report{JSON_HELP}, pairs left out")
     add("--html", type=Path, metavar="FILE", help="the report as one page, with clips to play")
     add("--markdown", type=Path, metavar="FILE", help="the scores as a row in Markdown")
     add("--latex", type=Path, metavar="FILE", help="the scores as a row for LaTeX with booktabs")

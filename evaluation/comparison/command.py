@@ -1,10 +1,12 @@
 """`python -m evaluation compare A B ...`: its arguments, and what it prints and writes."""
 
 import argparse
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evaluation.arguments import add_cache
+from evaluation.deliver import JSON_HELP, Writer, deliver
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show reports that are not comparable, with every field that differs over the table",
     )
     add_cache(parser, use="features for joint resampling", without="do without them")
-    add("--json", type=Path, metavar="FILE", help="write the comparison as JSON, else on stdout")
+    add("--json", type=Path, metavar="FILE", help=f"write the comparison as JSON{JSON_HELP}")
     add("--markdown", type=Path, metavar="FILE", help="write the tables in Markdown")
     add("--latex", type=Path, metavar="FILE", help="write a table for LaTeX with booktabs")
     add("--html", type=Path, metavar="FILE", help="write one page")
@@ -31,21 +33,23 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
     """
     from evaluation.comparison.compare import compare_reports
     from evaluation.comparison.show import comparison_latex, comparison_markdown, comparison_text
-    from evaluation.reports.files import check_writable, write_text
+    from evaluation.reports.files import check_writable, json_text, write_text
 
     files = {name: getattr(args, name) for name in ("json", "markdown", "latex", "html")}
     for path in files.values():
         check_writable(path, inputs=args.reports)
     comparison = compare_reports(*args.reports, anyway=args.anyway, cache=args.cache)
-    text = json.dumps(comparison, indent=1, allow_nan=False)
-    if args.json is not None:
-        write_text(args.json, text + "\n")
-    if args.markdown is not None:
-        write_text(args.markdown, comparison_markdown(comparison))
-    if args.latex is not None:
-        write_text(args.latex, comparison_latex(comparison))
-    if args.html is not None:
-        from evaluation.comparison.page import comparison_page  # jinja2 is optional
+    writers: list[Writer] = [
+        (args.json, lambda path: write_text(path, json_text(comparison))),
+        (args.markdown, lambda path: write_text(path, comparison_markdown(comparison))),
+        (args.latex, lambda path: write_text(path, comparison_latex(comparison))),
+        (args.html, lambda path: write_text(path, _page(comparison))),
+    ]
+    said = comparison_text(comparison)
+    return deliver(said, comparison, json_file=args.json, writers=writers)
 
-        write_text(args.html, comparison_page(comparison))
-    return ("" if args.json is not None else text), comparison_text(comparison)
+
+def _page(comparison: Mapping[str, Any]) -> str:
+    from evaluation.comparison.page import comparison_page  # jinja2 is optional
+
+    return comparison_page(comparison)

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import json
 from pathlib import Path
 
 from evaluation.arguments import (
@@ -12,6 +11,7 @@ from evaluation.arguments import (
     settings_of,
     sources_of,
 )
+from evaluation.deliver import JSON_HELP, Writer, deliver
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_means(parser, workers=0)
     use = "features, so that only what a switch changes is computed"
     add_cache(parser, use=use, without="keep nothing")
-    add("--json", type=Path, metavar="FILE", help="write the effects as JSON, else on stdout")
+    add("--json", type=Path, metavar="FILE", help=f"write the effects as JSON{JSON_HELP}")
     add("--html", type=Path, metavar="FILE", help="write one page with pictures")
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
             written.
     """
     from evaluation.protocols.card import load_protocol
-    from evaluation.reports.files import check_writable, write_text
+    from evaluation.reports.files import check_writable, json_text, write_text
 
     for path in (args.json, args.html):
         check_writable(path, inputs=(args.reference, args.generated, args.captions))
@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
         clips=args.clips,
         progress=True,
     )
-    text = json.dumps(explanation, indent=1, allow_nan=False)
-    if args.json is not None:
-        write_text(args.json, text + "\n")
-    if args.html is not None:
-        write_text(args.html, explanation_page(explanation))
-    return ("" if args.json is not None else text), explanation_text(explanation)
+    writers: list[Writer] = [
+        (args.json, lambda path: write_text(path, json_text(explanation))),
+        (args.html, lambda path: write_text(path, explanation_page(explanation))),
+    ]
+    said = explanation_text(explanation)
+    return deliver(said, explanation, json_file=args.json, writers=writers)
 
 
 def check_switches(names: list[str] | None) -> None:

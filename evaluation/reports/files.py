@@ -114,6 +114,11 @@ def check_distinct(files: Mapping[str, Path | None]) -> None:
             raise ValueError(f"--{other} and --{name} are one file, {path}: name two")
 
 
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return JSON values as the text of a file."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically: a reader sees the old one or the new one, never a part.
 

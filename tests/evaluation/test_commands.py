@@ -1,5 +1,6 @@
 import argparse
 import json
+import sys
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_explain_writes_what_is_asked_for(folders, tmp_path):
     assert run(explain_command, *words, "--json", files[0], "--html", files[1])[0] == ""
     assert json.loads(files[0].read_text())["pairs"] == 8
     assert "<svg" in files[1].read_text()
+
+
+def test_json_is_for_programs_as_where_sounds_are_scored(tmp_path, monkeypatch, folders):
+    a, b = write(tmp_path, moved(0.0), moved(2.0))
+    explain = [*folders, "--protocol", "demo", "--no-cache", "--metrics", "level_difference_db"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(compare_command, a, b, "--no-cache")[0] == ""
+    assert run(explain_command, *explain, "--switches")[0] == ""
 
 
 @pytest.mark.parametrize(

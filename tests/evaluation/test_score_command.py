@@ -1,9 +1,11 @@
 """What the command prints and where, and what it will not write over."""
 
+import subprocess
 import sys
 
 import pytest
 
+import evaluation.reports.report
 import evaluation.suite
 from evaluation.__main__ import main
 
@@ -51,3 +53,31 @@ def test_more_resamples_than_memory_are_refused():
 
     with pytest.raises(ValueError, match=r"bootstrap\.resamples must be at most 100000"):
         load_protocol("demo").changed("bootstrap.resamples", 10**8)
+
+
+def test_a_stream_that_the_caller_closed(folders):
+    """As by `>&-`: its number is not taken by the first file that is opened."""
+    words = " ".join([*map(str, folders), *QUICK])
+    for closed in ("1>&-", "2>&-", "0<&- 1>&- 2>&-"):
+        command = f"exec {sys.executable} -m evaluation {words} {closed}"
+        result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith("{") == (closed == "2>&-")
+        assert ("N = 12 pairs" in result.stderr) == (closed == "1>&-")
+
+
+def test_a_full_disk_costs_the_file_alone(folders, tmp_path, capsys, monkeypatch):
+    write = evaluation.reports.report.write_text
+
+    def fill(path, text):
+        if path.suffix == ".csv":
+            raise OSError(28, "No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(evaluation.reports.report, "write_text", fill)
+    full, whole = tmp_path / "r.csv", tmp_path / "r.json"
+    assert main([*map(str, folders), *QUICK, "--csv", str(full), "--json", str(whole)]) == 1
+    said = capsys.readouterr().err
+    assert "N = 12 pairs" in said
+    assert said.endswith(f"\nerror: cannot write {full}: No space left on device\n")
+    assert whole.is_file()
