@@ -90,7 +90,7 @@ def _encoder(args: argparse.Namespace, device: torch.device) -> Callable[[Path, 
         "codec_hash": codec.fingerprint(),
         "model": str(Path(args.model).absolute() if Path(args.model).exists() else args.model),
         "sample_rate": str(codec.sample_rate),
-        "frame_rate": f"{codec.frame_rate:g}",
+        "frame_rate": str(codec.frame_rate),
     }
 
     def encode(source: Path, target: Path) -> str:

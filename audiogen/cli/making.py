@@ -21,6 +21,7 @@ from audiogen.cli.padded import check_padded, whole_batches
 from audiogen.cli.page import LivePage, write_page
 from audiogen.cli.prompts import Prompt
 from audiogen.cli.records import Writer
+from audiogen.codec.settings import frame_rate_of
 from audiogen.files import file_hash, remove_unfinished
 from audiogen.generation.settings import Settings, count_frames, window_frames
 from audiogen.lm.guidance import check_guidance
@@ -132,8 +133,7 @@ def _check_rows(jobs: Sequence[Job], args: argparse.Namespace, config: dict[str,
 
 def _check_duration(seconds: float, args: argparse.Namespace, config: dict[str, Any]) -> None:
     codec = config["codec"]
-    ratios = codec.get("ratios", [1])  # of a published codec known when it is loaded
-    count_frames(seconds, codec["sample_rate"] / math.prod(ratios))
+    count_frames(seconds, frame_rate_of(codec))
     rate, channels = codec["sample_rate"], codec["channels"]
     longest = LARGEST_WAV // (WIDTHS[args.bits] * rate * channels)
     if args.format == "wav" and seconds > longest:
@@ -147,10 +147,11 @@ def _check_start(path: Path, jobs: Sequence[Job], config: dict[str, Any]) -> Non
     """Refuse a sound to continue that leaves nothing to make, before the model is loaded."""
     seconds = audio_info(path).duration
     codec = config["codec"]
-    frame_rate = codec["sample_rate"] / math.prod(codec.get("ratios", [1]))
+    samples_of_frame = math.prod(codec.get("ratios", ()))
+    given = math.ceil(seconds * codec["sample_rate"] / samples_of_frame - 1e-6)
     for job in jobs:
         duration = job.settings["duration"]
-        if math.ceil(seconds * frame_rate - 1e-6) >= count_frames(duration, frame_rate):
+        if given >= count_frames(duration, frame_rate_of(codec)):
             place = f"{job.prompt.place}: " if job.prompt.place else ""
             raise ValueError(
                 f"{place}--continue {path} is {seconds:.4g} s: --duration, which includes it, must "

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from audiogen.codec.settings import frame_rate_of
+
 
 def card_facts(card: Mapping[str, Any]) -> dict[str, object]:
     """What a model card says first."""
@@ -31,7 +33,7 @@ def lm_facts(lm: Mapping[str, Any]) -> dict[str, object]:
 
 def codec_facts(codec: Mapping[str, Any]) -> dict[str, object]:
     """What a codec is for, by the keywords of `Codec`."""
-    frame_rate = codec["sample_rate"] / math.prod(codec["ratios"])
+    frame_rate = frame_rate_of(codec)
     bits = codec["num_codebooks"] * math.log2(codec["codebook_size"])
     causal = "causal" if codec["causal"] else "not causal"
     return {

@@ -13,7 +13,14 @@ from audiogen.codec import checks
 from audiogen.codec.fingerprint import fingerprint
 from audiogen.codec.quantizer import ResidualVectorQuantizer
 from audiogen.codec.seanet import Decoder, Encoder, Geometry, hop_length, init_scaled
-from audiogen.codec.settings import check_norms, check_settings, geometry, plain
+from audiogen.codec.settings import (
+    check_frames,
+    check_norms,
+    check_settings,
+    frame_rate,
+    geometry,
+    plain,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +139,7 @@ class Codec(nn.Module):
             codebook_dropout=codebook_dropout,
             paper_exact=paper_exact,
         )
+        check_frames(self.frame_rate)
 
     @classmethod
     def from_pretrained(
@@ -157,9 +165,8 @@ class Codec(nn.Module):
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second, Hz; a whole number wherever the hop divides the sample rate."""
-        whole, rest = divmod(self.sample_rate, self.hop_length)
-        return self.sample_rate / self.hop_length if rest and not self.paper_exact else whole
+        """Frames per second, Hz; see `audiogen.codec.settings.frame_rate`."""
+        return frame_rate(self.sample_rate, [self.hop_length], paper_exact=self.paper_exact)
 
     @property
     def paper_exact(self) -> bool:

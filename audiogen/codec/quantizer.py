@@ -69,7 +69,8 @@ class ResidualVectorQuantizer(nn.Module):
     5. Averages are of the batch of each process, whose codebooks differ within a step; the
        training averages all floating-point buffers over the processes after each backward pass,
        so ``cluster_size`` is a mean per process (otherwise it is the sum over all).
-    6. `Codec.frame_rate` is the sample rate divided by the hop without the remainder.
+    6. `Codec.frame_rate` is the sample rate divided by the hop without the remainder, by which
+       durations become frames.
     7. Outside the codec the training module reads ``codec.paper_exact``: the balancer scales by
        process and starts anew at every resume.
 

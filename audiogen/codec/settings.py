@@ -10,6 +10,29 @@ HIGHEST_RATE = 10_000_000  # Hz; what is above is a slip, and no sound file can 
 FIXED_IN_BOTH_HALVES = ("channels", "dimension")
 
 
+def frame_rate(sample_rate: int, ratios: Sequence[int], *, paper_exact: bool = False) -> float:
+    """Frames per second, Hz: a whole number wherever the hop divides the sample rate.
+
+    Elsewhere only if ``paper_exact``: the reference leaves the remainder out.
+
+    >>> frame_rate(16000, [8, 5, 4, 2]), frame_rate(1000, [4, 2, 2])
+    (50, 62.5)
+    >>> frame_rate(1000, [4, 2, 2], paper_exact=True)
+    62
+    """
+    whole, rest = divmod(sample_rate, hop_length(ratios))
+    return sample_rate / hop_length(ratios) if rest and not paper_exact else whole
+
+
+def frame_rate_of(codec: Mapping[str, Any]) -> float:
+    """Return the `frame_rate` of a codec that is not built, by its keywords.
+
+    Those of a published codec that is not loaded may lack ``ratios``: then it is that of samples.
+    """
+    exact = codec.get("paper_exact", False)
+    return frame_rate(codec["sample_rate"], codec.get("ratios", ()), paper_exact=exact)
+
+
 def check_settings(*, sample_rate: int, init: str, causal: bool, renormalize: bool) -> None:
     """Raise ValueError for settings of a codec that no codec can have."""
     if not 1 <= sample_rate <= HIGHEST_RATE:
@@ -21,6 +44,15 @@ def check_settings(*, sample_rate: int, init: str, causal: bool, renormalize: bo
     if causal and renormalize:
         raise ValueError(
             "renormalize=True looks at the whole input and cannot be causal: turn one of them off"
+        )
+
+
+def check_frames(rate: float) -> None:
+    """Raise ValueError if the frames of a second are rounded down to none."""
+    if rate == 0:
+        raise ValueError(
+            "paper_exact counts the whole frames of a second, and here are none: a frame lasts "
+            "longer. Take smaller ratios, or leave paper_exact out"
         )
 
 

@@ -15,6 +15,8 @@ SMALLEST_POWER = 1e-7  # below it the gradient of a magnitude grows without limi
 class MultiResolutionSTFTLoss(nn.Module):
     """Spectral convergence and L1 of log magnitudes, means over the resolutions.
 
+    AudioCraft's ``mrstft``, one of the losses an objective may name.
+
     Args:
         n_ffts, hop_lengths, win_lengths: in samples, one per resolution; periodic Hann windows,
             centered in an n_fft, the signal reflected at its ends.

@@ -6,9 +6,7 @@ waveform, and in codes not at all, unless two entries are as near as that. An in
 (`audiogen.codec.fast`) scales its inputs by the piece, so its own error depends on the pieces.
 """
 
-import copy
 from collections.abc import Iterable, Iterator
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +37,6 @@ class _Stream:
         self.shape: tuple[int, ...] | None = None  # of a piece, less its length
         self.begun = False
         self.finished = False
-
-    def fork(self) -> Self:
-        """Return an independent copy at the same place; the weights are shared."""
-        shared = {id(module): module for module in self.codec.modules()}
-        return copy.deepcopy(self, shared)
 
     def _next(self, piece: Tensor) -> None:
         """Check that a piece fits those before it."""

@@ -80,6 +80,8 @@ def test_frame_rate_of_a_hop_that_does_not_divide(tiny_codec):
     codec = tiny_codec(sample_rate=1010)
     assert codec.frame_rate == pytest.approx(50.5)
     assert isinstance(tiny_codec().frame_rate, int)
+    with pytest.raises(ValueError, match="counts the whole frames of a second, and here are none"):
+        tiny_codec(sample_rate=10, paper_exact=True)
 
 
 def test_paper_exact_is_one_switch(tiny_codec):

@@ -330,26 +330,6 @@ def test_fewer_codebooks():
     assert torch.equal(codec.encode(waveform)[0][:, :2, : first.shape[-1]], first)
 
 
-@pytest.mark.parametrize("shape", [{}, {"pad_mode": "reflect"}, {"causal": True}])
-def test_a_fork_goes_on_alone(shape):
-    codec = make(**shape)
-    waveform = noise(1, 1, 400)
-    stream = StreamingEncoder(codec)
-    begun = [stream.push(waveform[..., :170])]
-    fork = stream.fork()
-    stream.push(-waveform)
-    joined = torch.cat([*begun, fork.push(waveform[..., 170:]), fork.finish()], dim=-1)
-    assert torch.equal(joined, codec.encode(waveform)[0])
-    assert fork.codec is codec
-    codes = codec.encode(waveform)[0]
-    decoder = StreamingDecoder(codec)
-    begun = [decoder.push(codes[..., :6])]
-    fork = decoder.fork()
-    decoder.finish()
-    joined = torch.cat([*begun, fork.push(codes[..., 6:]), fork.finish()], dim=-1)
-    torch.testing.assert_close(joined, codec.decode(codes).detach(), rtol=0, atol=1e-5)
-
-
 def test_no_gradient_is_kept():
     codec = make()
     waveform = noise(1, 1, 400).requires_grad_()
