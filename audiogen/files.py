@@ -88,17 +88,22 @@ def remove_unfinished(folder: str | Path) -> None:
     """Delete what killed processes of this machine left half-written in ``folder``."""
     for path in Path(folder).glob(f"{_prefix()}*"):
         pid = path.name.removeprefix(_prefix()).partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             path.unlink(missing_ok=True)
 
 
 def _prefix() -> str:
     # The machine is part of the name: a process number says nothing about another machine's.
-    host = "".join(c for c in socket.gethostname() if c.isalnum())[:32]
-    return f".writing-{host}-"
+    return f".writing-{machine()}-"
 
 
-def _alive(pid: int) -> bool:
+def machine() -> str:
+    """Return the name of this machine, as it fits into a file name."""
+    return "".join(c for c in socket.gethostname() if c.isalnum())[:32]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there, by its number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

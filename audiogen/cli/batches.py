@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audiogen.audio import read_audio
+from audiogen.cli.claims import Claims
 from audiogen.cli.jobs import Job, is_done
 from audiogen.generation.memory import TooLittleMemoryError, is_out_of_memory
 from audiogen.pipeline import AudioGen
@@ -46,17 +48,12 @@ def make_sounds(
         TooLittleMemoryError: naming the option that costs least, if one sound alone does not fit.
     """
     start = _start(model, args.prompt_audio) if args.prompt_audio else None
-    with _in_words_of_options(), _bar(len(jobs)) as bar:
-        whole = args.batch_size if args.padding == "batch" else 1  # what must not be cut
-        chunk = max(1, CHUNK // whole) * whole
-        for first in range(0, len(jobs), chunk):
-            done = first
-            for group in _alike(jobs[first : first + chunk]):
-                report = _scaled(bar, done, len(group))
-                for job, sound, extra in _made(model, group, options, start, args, report):
-                    write(job, sound, extra)
-                    _print(job)
-                done += len(group)
+    with _in_words_of_options(), _bar(len(jobs)) as bar, Claims(args.out) as claims:
+        making = _Making(model=model, options=options, start=start, args=args, claims=claims)
+        for job, sound, extra in chain(making.unclaimed(jobs, bar), making.put_off()):
+            write(job, sound, extra)
+            claims.drop(job)
+            _print(job)
         bar.update(len(jobs) - bar.n)
 
 
@@ -65,13 +62,19 @@ def _print(job: Job) -> None:
         print(job.path, flush=True)
 
 
-def _alike(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Groups of one guidance scale; lengths are the pipeline's to group."""
+def _groups(jobs: Sequence[Job], *, whole: int) -> Iterator[list[Job]]:
+    """Groups of one guidance scale, not too large; lengths are the pipeline's to group.
+
+    Of ``whole`` jobs in a row none is parted from the others.
+    """
 
     def scale(job: Job) -> float:
         return float(job.settings["guidance_scale"])
 
-    return [list(group) for _, group in groupby(sorted(jobs, key=scale), key=scale)]
+    chunk = max(1, CHUNK // whole) * whole
+    for first in range(0, len(jobs), chunk):
+        for _, group in groupby(sorted(jobs[first : first + chunk], key=scale), key=scale):
+            yield list(group)
 
 
 def _start(model: AudioGen, path: Path) -> Tensor:
@@ -88,37 +91,65 @@ def _start(model: AudioGen, path: Path) -> Tensor:
         ) from error
 
 
-def _made(
-    model: AudioGen,
-    jobs: Sequence[Job],
-    options: Mapping[str, Any],
-    start: Tensor | None,
-    args: argparse.Namespace,
-    report: Report,
-) -> Iterator[Made]:
-    """Make jobs of one guidance scale, but those that another process has made meanwhile."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Making:
+    """Makes jobs that no other process has made, or is making."""
 
-    def wanted(index: int) -> bool:
-        if is_done(jobs[index]):
-            _print(jobs[index])
+    model: AudioGen
+    options: Mapping[str, Any]
+    start: Tensor | None  # int64 [1, K, P] of the sound that is to be continued
+    args: argparse.Namespace
+    claims: Claims
+    later: list[Job] = field(default_factory=list)  # what another process was making
+
+    def unclaimed(self, jobs: Sequence[Job], bar: "tqdm[Any]") -> Iterator[Made]:
+        """Make all but what is `put_off`."""
+        done = 0
+        whole = self.args.batch_size if self.args.padding == "batch" else 1
+        for group in _groups(jobs, whole=whole):
+            yield from self._made(group, _scaled(bar, done, len(group)), self._is_free)
+            done += len(group)
+
+    def put_off(self) -> Iterator[Made]:
+        """Make what another process was to make, and has not."""
+        for group in _groups(self.later, whole=1):
+            yield from self._made(group, None, self._is_missing)
+
+    def _is_free(self, job: Job) -> bool:
+        free = self.claims.take(job)
+        if not self._is_missing(job):
             return False
-        return True
+        if not free:
+            self.later.append(job)
+        return free
 
-    told = {name: value for name, value in options.items() if name != "duration"}
-    sounds = model.generate_each(
-        [job.prompt.text for job in jobs],
-        durations=[job.settings["duration"] for job in jobs],
-        seeds=[(job.prompt.seed, job.prompt.item) for job in jobs],
-        batch_size=args.batch_size,
-        prompt_codes=start,
-        wanted=wanted if args.padding == "own" else None,  # a padded batch is made as a whole
-        progress=report,
-        **{**told, "guidance_scale": jobs[0].settings["guidance_scale"]},
-    )
-    for made in sounds:
-        scores = {"n": made.n, "scores": list(made.scores)}
-        scored = {"scorer": made.scorer, "score": made.score, **scores}
-        yield jobs[made.index], made.waveform, scored if made.scores else {}
+    def _is_missing(self, job: Job) -> bool:
+        if not is_done(job):
+            return True
+        self.claims.drop(job)
+        _print(job)
+        return False
+
+    def _made(
+        self, jobs: Sequence[Job], report: Report | None, wanted: Callable[[Job], bool]
+    ) -> Iterator[Made]:
+        """Make jobs of one guidance scale."""
+        told = {name: value for name, value in self.options.items() if name != "duration"}
+        own = self.args.padding == "own"  # a padded batch is made as a whole
+        sounds = self.model.generate_each(
+            [job.prompt.text for job in jobs],
+            durations=[job.settings["duration"] for job in jobs],
+            seeds=[(job.prompt.seed, job.prompt.item) for job in jobs],
+            batch_size=self.args.batch_size,
+            prompt_codes=self.start,
+            wanted=(lambda index: wanted(jobs[index])) if own else None,
+            progress=report,
+            **{**told, "guidance_scale": jobs[0].settings["guidance_scale"]},
+        )
+        for made in sounds:
+            scores = {"n": made.n, "scores": list(made.scores)}
+            scored = {"scorer": made.scorer, "score": made.score, **scores}
+            yield jobs[made.index], made.waveform, scored if made.scores else {}
 
 
 @contextmanager
