@@ -21,7 +21,7 @@ class Settings:
     device: str = "cpu"  # where networks run
     dtype: str | None = None  # of their work; None is what the card says
     sanity: bool = True  # whether the battery is run
-    progress: bool = False  # whether a bar is shown
+    progress: bool = False  # whether stderr says how far it is
 
     def __post_init__(self) -> None:
         if self.workers < 0:

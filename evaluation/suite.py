@@ -63,7 +63,7 @@ def evaluate(
         sanity: also score silence, noise, other references and shuffled captions.
         round_trips: folder of the references' round trips through a codec, for the same battery.
         date: goes into the report as it is.
-        progress: show a bar with the time left on stderr, if that is a terminal.
+        progress: say on stderr how far it is: a bar on a terminal, else a line now and then.
 
     Raises:
         ValueError: for a folder, file, caption, card or metric that cannot be used, named.

@@ -24,9 +24,11 @@ class Sounds:
     settings: Settings = field(default_factory=Settings)  # a battery is not looked at
     shelf: NetworkShelf = field(default_factory=NetworkShelf)
 
-    def score(self, card: ProtocolCard, metrics: Sequence[str] | None) -> Report:
+    def score(
+        self, card: ProtocolCard, metrics: Sequence[str] | None, *, progress: bool = False
+    ) -> Report:
         """Score under a card; see `evaluate`."""
-        settings = replace(self.settings, sanity=False, progress=False)
+        settings = replace(self.settings, sanity=False, progress=progress)
         return score_sources(self.sources, card, metrics, settings=settings, shelf=self.shelf)
 
     def cached(self, folder: Path) -> "Sounds":

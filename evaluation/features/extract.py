@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from evaluation.audio import AudioError
 from evaluation.features.cache import FeatureCache
@@ -17,6 +16,7 @@ from evaluation.features.lane import Lane, Notes, Rows
 from evaluation.features.pairs import PairFeatures
 from evaluation.folders import shorten
 from evaluation.preparation.pair import Item
+from evaluation.progress import bar, say
 from evaluation.settings import Settings
 
 __all__ = ["Extraction", "PairFeatures", "extract"]
@@ -50,19 +50,21 @@ def extract(
         front: the pairs and how to prepare them.
         measure: takes every pair, in order, for metrics on waveforms.
         cache: where features are kept.
-        settings: worker processes, size of batches, whether to show a bar with the time left.
+        settings: worker processes, size of batches, whether to say how far it is.
 
     Raises:
         AudioError: naming the first pair that cannot be scored, and how many there are.
     """
     state = _State(front, cache=cache, batch_size=settings.batch_size)
-    hide = None if settings.progress else True  # None hides it where stderr is not a terminal
     stream = _stream(front, settings.workers)
-    for prepared in tqdm(
-        stream, total=len(front), desc="scoring", unit="pair", disable=hide, leave=False
+    for prepared in bar(
+        stream, total=len(front), desc="scoring", unit="pairs", show=settings.progress
     ):
         state.take(prepared, measure)
-    return state.finish()
+    found = state.finish()
+    for line in state.times():
+        say(line, show=settings.progress)
+    return found
 
 
 class _State:
@@ -127,6 +129,15 @@ class _State:
             values=self.values,
             warnings=self.notes.texts(),
         )
+
+    def times(self) -> Iterator[str]:
+        """Say of every network what it took, all sides together."""
+        for name in self.networks:
+            lanes = [lane for (_, own), lane in self.lanes.items() if own == name]
+            known = sum(lane.known for lane in lanes)
+            sounds = sum(len(lane.same) for lane in lanes) - known
+            seconds = sum(lane.seconds for lane in lanes)
+            yield f"{name}: features of {sounds} sounds in {seconds:.1f} s, {known} from the cache"
 
     def _measure(self, measure: Measure, side: str, item: Item) -> Mapping[str, float]:
         try:

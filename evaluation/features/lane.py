@@ -1,6 +1,8 @@
 """One side of the pairs through one network: what is known, what is waiting, what was found."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +62,8 @@ class Lane:
         self.rows: dict[int, Rows] = {}  # by number of the pair
         self.error: str | None = None  # the first sound that has no features, and why
         self.same: dict[str, list[int]] = {}  # key -> pairs of this very sound
+        self.known = 0  # sounds out of the cache
+        self.seconds = 0.0  # that the network took
         self.waiting: dict[int, Part] = {}  # the first pair of a key, while its windows wait
 
     def take(self, index: int, part: Part) -> None:
@@ -76,15 +80,24 @@ class Lane:
                 self.rows[index] = self.rows[pairs[0]]
         elif part.rows is not None:
             self.notes.found += 1
+            self.known += 1
             self.rows[index] = part.rows
         elif part.windows is not None:
             self.waiting[index] = part
-            self.batches.add(index, part.windows)
+            with self._clock():
+                self.batches.add(index, part.windows)
 
     def finish(self) -> dict[int, Rows]:
         """Run what still waits and return the features by number of the pair."""
-        self.batches.flush()
+        with self._clock():
+            self.batches.flush()
         return self.rows
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
 
     def _done(self, index: int, rows: Rows) -> None:
         part = self.waiting.pop(index)

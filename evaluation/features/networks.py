@@ -15,6 +15,7 @@ from evaluation.features.lane import Notes
 from evaluation.features.pairs import PairFeatures
 from evaluation.features.shelf import NetworkShelf, Recipe
 from evaluation.inputs import Inputs
+from evaluation.progress import timed
 from evaluation.protocols.card import ProtocolCard
 from evaluation.settings import Settings
 
@@ -46,6 +47,7 @@ class Networks:
         """
         check_device(settings.device)
         self.card = card
+        self.progress = settings.progress
         self.notes = Notes()
         self.built: dict[str, FeatureNetwork] = {}
         self.facts: dict[str, dict[str, Any]] = {}
@@ -54,7 +56,8 @@ class Networks:
             entry = card.features[name]
             recipe = Recipe.of(entry, settings)
             try:
-                network = self.built[name] = shelf.take(name, recipe)
+                with timed(f"{name}: network loaded", show=settings.progress):
+                    network = self.built[name] = shelf.take(name, recipe)
             except ValueError as error:
                 raise ValueError(f"protocol {card.name}, features {name}: {error}") from error
             self.facts[name] = {
@@ -151,6 +154,23 @@ class Networks:
         }
         known = {} if cache is None else self._known_text(cache, abouts)
         missing = [caption for caption in unique if caption not in known]
+        with timed(f"{name}: features of {len(missing)} captions", show=self.progress):
+            self._run_text(name, missing, known, abouts, cache)
+        dim = next(iter(known.values())).shape[1] if known else 1
+        return [
+            torch.cat([known[caption] for caption in own] or [torch.empty(0, dim)])
+            for own in captions
+        ]
+
+    def _run_text(
+        self,
+        name: str,
+        missing: Sequence[str],
+        known: dict[str, Tensor],
+        abouts: Mapping[str, Mapping[str, Any]],
+        cache: FeatureCache | None,
+    ) -> None:
+        """Add the features of captions that are not known yet."""
         network: Any = self.built[name]  # one with a text tower
         for start in range(0, len(missing), CAPTIONS):
             batch = missing[start : start + CAPTIONS]
@@ -160,11 +180,6 @@ class Networks:
                 known[caption], about = row[None].clone(), abouts[caption]
                 if cache is not None:
                     self.notes.keep(cache, entry_key(about), {"text": known[caption]}, about)
-        dim = next(iter(known.values())).shape[1] if known else 1
-        return [
-            torch.cat([known[caption] for caption in own] or [torch.empty(0, dim)])
-            for own in captions
-        ]
 
     def _known_text(
         self, cache: FeatureCache, abouts: Mapping[str, Mapping[str, Any]]

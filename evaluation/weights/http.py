@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from evaluation.progress import bar
 
 if TYPE_CHECKING:
     import requests
@@ -131,15 +131,14 @@ def _store(
     start: int,
     total: int | None,
 ) -> None:
-    hide = None if source.progress else True  # None hides it where stderr is not a terminal
-    bar = tqdm(
-        desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=hide, leave=False
+    shown = bar(
+        desc=name, initial=start, total=total, unit="B", unit_scale=True, show=source.progress
     )
     try:
-        with bar, part.open("ab" if start else "wb") as file:
+        with shown, part.open("ab" if start else "wb") as file:
             for block in answer.iter_content(BLOCK):
                 file.write(block)
-                bar.update(len(block))
+                shown.update(len(block))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
