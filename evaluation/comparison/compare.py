@@ -9,13 +9,13 @@ from typing import Any
 from evaluation.catalog import METRICS
 from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
+from evaluation.protocols.title import PROSE
 from evaluation.reports.report import Report, ReportError, Score, flatten
 from evaluation.reports.tables import STAND_IN, label_of
 
 __all__ = ["CompareError", "compare_reports", "comparison_text", "differing_fields"]
 
 ABSENT, PRESENT = "absent", "there"
-PROSE = ("description", "source")  # fields of a card that change no number
 NETWORK_FACTS = ("network", "name", "version", "weights_sha256", "stand_in", "dtype", "options")
 SCORE_FACTS = ("embedder", "embedder_version", "listener", "listener_version", "stand_in")
 
@@ -60,7 +60,12 @@ def compare_reports(
     first = next(iter(reports.values()))
     return {
         "reports": [
-            {"name": name, "file": str(path), "card": _card(report), "pairs": report.data["pairs"]}
+            {
+                "name": name,
+                "file": str(path),
+                "card": report.card_title(),
+                "pairs": report.data["pairs"],
+            }
             for path, (name, report) in zip(paths, reports.items(), strict=True)
         ],
         "interval": first.interval_title(),
@@ -173,10 +178,6 @@ def _is_stand_in(score: Score) -> bool:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _card(report: Report) -> str:
-    return f"{report.protocol['name']} version {report.protocol.get('version', '?')}"
 
 
 def _refusal(differing: Mapping[str, Mapping[str, Any]], files: Mapping[str, Path]) -> str:

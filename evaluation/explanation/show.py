@@ -22,7 +22,7 @@ def explanation_text(explanation: Explanation) -> str:
         way = way_rows(explanation, key)
         if way:
             goal = explanation["toward"]["protocol"]
-            lines += ["", f"toward {goal['name']} version {goal['version']}:", *as_text(way)]
+            lines += ["", f"toward {goal['title']}:", *as_text(way)]
         lines.append("")
     return "\n".join([*lines, *notes(explanation)])
 
@@ -31,7 +31,7 @@ def summary(explanation: Explanation) -> str:
     """Return one line: card, N, and which sounds."""
     card = explanation["protocol"]
     return (
-        f"protocol {card['name']} version {card['version']}, one choice at a time made otherwise; "
+        f"protocol {card['title']}; one choice at a time made otherwise; "
         f"N = {explanation['pairs']} pairs, references sha256 {explanation['references'][:12]}"
     )
 
@@ -101,7 +101,7 @@ def notes(explanation: Explanation) -> list[str]:
         both = (("only_in_start", explanation["protocol"]), ("only_in_goal", toward["protocol"]))
         for field, card in both:
             keys = ", ".join(toward[field])
-            lines += [f"not on the way, only {card['name']} has: {keys}"] if keys else []
+            lines += [f"not on the way, only {card['title']} has: {keys}"] if keys else []
     lines += [f"not tried: {text}" for text in not_tried(explanation)]
     return lines + [f"warning: {text}" for text in explanation["warnings"]]
 

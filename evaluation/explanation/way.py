@@ -8,6 +8,7 @@ from typing import Any
 from evaluation.explanation.sounds import Sounds, quick_card, score_each
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import shared_metrics
+from evaluation.protocols.title import card_title
 
 WHOLE_FIELDS = ("min_duration", "silence", "length", "captions", "test_list", "generated")
 PAIR_FIELDS = ("resampler", "input")  # of metrics measured on waveforms
@@ -45,7 +46,7 @@ def walk_toward(
         moved = affected(before.card, stop.card, common) if last else common
         found, reasons = score_each(sounds, quick_card(stop.card), moved) if moved else ({}, [])
         for key in moved:
-            change = stop.whole or stop.own.get(key) or f"as {card.name} says"
+            change = stop.whole or stop.own.get(key) or f"as {card_title(card.to_dict())} says"
             value = found[key].scores[key].value if key in found else math.nan
             step = value - last[key] if key in last else 0.0
             why = next((text for text in reasons if text.startswith(f"{key}: ")), None)
@@ -60,7 +61,11 @@ def walk_toward(
             last[key] = value
         bar.update()
     return {
-        "protocol": {"name": toward.name, "version": toward.version},
+        "protocol": {
+            "name": toward.name,
+            "version": toward.version,
+            "title": card_title(toward.to_dict()),
+        },
         "scores": ways,
         "only_in_start": [key for key in card.metrics if key not in toward.metrics],
         "only_in_goal": [key for key in toward.metrics if key not in card.metrics],

@@ -97,7 +97,9 @@ class ProtocolCard:
         for part in (content, *content["features"].values()):
             part["input"] = Steps(part["input"]).canonical()
         content["generated"] = Steps(content["generated"]).canonical()
-        return hashlib.sha256(json.dumps(_numbers(content), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(plain_numbers(content), sort_keys=True).encode()
+        ).hexdigest()
 
     def changed(self, path: str, value: Any) -> "ProtocolCard":
         """Return a copy with one value changed, and checked like a card from a file.
@@ -175,8 +177,11 @@ def load_protocol(name_or_path: str | Path) -> ProtocolCard:
     """Load a shipped card by name, or any card by path (.yaml or .json).
 
     Raises:
-        ProtocolError: if there is no such card, or one of its fields is unknown, missing or wrong.
+        ProtocolError: if there is no such card, one of its fields is unknown, missing or wrong, or
+            it goes by name and version of a shipped card and is another one.
     """
+    from evaluation.protocols.title import check_name
+
     path = card_path(name_or_path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -185,7 +190,9 @@ def load_protocol(name_or_path: str | Path) -> ProtocolCard:
         raise ProtocolError(f"{path}: not text: {' '.join(str(error).split())}") from error
     except StrictYamlError as error:
         raise ProtocolError(f"{path}: {error}") from error
-    return ProtocolCard.from_dict(content, where=str(path))
+    card = ProtocolCard.from_dict(content, where=str(path))
+    check_name(content, where=str(path))
+    return card
 
 
 def _enter(place: Any, word: str, where: str) -> Any:
@@ -198,10 +205,10 @@ def _enter(place: Any, word: str, where: str) -> Any:
     raise ProtocolError(f"no {word!r} in {where}.{nearest(word, known)} It has {', '.join(known)}.")
 
 
-def _numbers(value: Any) -> Any:
-    """Write -14.0 and -14 alike: they are one number."""
+def plain_numbers(value: Any) -> Any:
+    """Return nested values with -14.0 written as -14: they are one number."""
     if isinstance(value, dict):
-        return {key: _numbers(entry) for key, entry in value.items()}
+        return {key: plain_numbers(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_numbers(entry) for entry in value]
+        return [plain_numbers(entry) for entry in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.catalog import METRICS
+from evaluation.protocols.title import card_title
 from evaluation.reports.files import (
     FORMAT,
     FORMAT_VERSION,
@@ -149,9 +150,13 @@ class Report:
         """Return one line: protocol, N, and which sounds."""
         reference = self.data["reference"]
         return (
-            f"protocol {self.protocol['name']} version {self.protocol['version']}, "
+            f"protocol {self.card_title()}; "
             f"N = {self.data['pairs']} pairs, references sha256 {reference['sha256'][:12]}"
         )
+
+    def card_title(self) -> str:
+        """Return the card's name and version, and what of it is not as shipped."""
+        return card_title(self.protocol)
 
     def interval_title(self) -> str:
         """Return the heading of the intervals, such as "95% interval"."""

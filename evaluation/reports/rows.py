@@ -32,7 +32,7 @@ def markdown_table(reports: Mapping[str, "Report"]) -> str:
     for name, report in reports.items():
         values = [_cell(report, key, " {}") for key in columns]
         lines.append(
-            [markdown_text(name), *values, _count(report), markdown_text(card_name(report))]
+            [markdown_text(name), *values, _count(report), markdown_text(report.card_title())]
         )
     table = ["| " + " | ".join(cells) + " |" for cells in lines]
     return "\n".join([*table, "", *(f"{markdown_text(note)}  " for note in _notes(reports)), ""])
@@ -47,7 +47,7 @@ def latex_table(reports: Mapping[str, "Report"]) -> str:
     body = []
     for name, report in reports.items():
         values = [_cell(report, key, r" {{\scriptsize {}}}") for key in columns]
-        body.append([latex_text(name), *values, _count(report), latex_text(card_name(report))])
+        body.append([latex_text(name), *values, _count(report), latex_text(report.card_title())])
     lines = [
         *(f"% {latex_text(note)}" for note in _notes(reports)),
         rf"\begin{{tabular}}{{l{'r' * (len(titles) + 1)}l}}",
@@ -81,11 +81,6 @@ def markdown_text(text: str) -> str:
     """Escape what Markdown reads as form, or as the end of a cell."""
     plain = printable(" ".join(text.split()))
     return "".join(MARKDOWN.get(letter, letter) for letter in plain)
-
-
-def card_name(report: "Report") -> str:
-    """Return name and version of a report's card."""
-    return f"{report.protocol['name']} v{report.protocol.get('version', '?')}"
 
 
 def _columns(reports: Sequence["Report"]) -> dict[str, Score]:

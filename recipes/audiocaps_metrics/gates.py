@@ -52,7 +52,7 @@ def measure(run: Run, own: Sequence[Own], sounds: str) -> dict[str, float | None
         networks = [(o, score) for o, score in every if METRICS[score.name].network]
         unmarked = sum(not o.is_stand_in(score) for o, score in networks)
         return {"scores": float(len(every)), "unmarked": float(unmarked), "peak_bytes": peak}
-    card = next((o for o in own if o.protocol == "audiocraft"), None)
+    card = next((o for o in own if o.card == "audiocraft"), None)
     found = {name: None if card is None else card.value(key) for name, key in NAMES.items()}
     return {
         "clips": None if card is None else float(card.report.data["pairs"]),

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.protocols.title import is_shipped
 from evaluation.reports.report import Report
 from evaluation.scorers.score import Score
 from recipes.page.inputs import Run
@@ -25,8 +26,13 @@ class Own:
 
     @property
     def protocol(self) -> str:
-        """Name of the card."""
-        return str(self.report.protocol["name"])
+        """The card as people read of it: what of it is not as published under its name is said."""
+        return self.report.card_title()
+
+    @property
+    def card(self) -> str | None:
+        """Name of the shipped card; None if it was another one, whatever that is called."""
+        return str(self.report.protocol["name"]) if is_shipped(self.report.protocol) else None
 
     def value(self, key: str) -> Score | None:
         """Return a score; None where it was not computed."""

@@ -32,13 +32,14 @@ NO_ROWS = "Nothing published was made in this way: these scores stand alone."
 def tables(own: Sequence[Own], blocks: Sequence[Block]) -> list[Table]:
     """Return a table per block: those with own scores first, in the order given.
 
-    Own scores under a card of which nothing is published get a table of their own.
+    Own scores under a card of which nothing is published get a table of their own, and so do those
+    under a card that is not quite what its name says.
     """
     published = [
-        _published(block, [o for o in own if o.protocol in block.protocols]) for block in blocks
+        _published(block, [o for o in own if o.card in block.protocols]) for block in blocks
     ]
     claimed = {name for block in blocks for name in block.protocols}
-    alone = [_alone(o) for o in own if o.protocol not in claimed]
+    alone = [_alone(o) for o in own if o.card not in claimed]
     with_own = [table for table in published if table.protocol]
     return with_own + alone + [table for table in published if not table.protocol]
 

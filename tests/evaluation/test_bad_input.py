@@ -142,7 +142,8 @@ def test_sounds_too_short_for_a_network_are_counted(refused, folders, tmp_path):
     """Where the card does not drop them: a score of the others would be of another set."""
     from evaluation.protocols.card import load_protocol
 
-    card = load_protocol("audiocraft").changed("features.vggish.short", "refuse")
+    card = load_protocol("audiocraft").changed("name", "mine")
+    card = card.changed("features.vggish.short", "refuse")
     (tmp_path / "card.json").write_text(json.dumps(card.to_dict()))
     for i in (6, 8):
         soundfile.write(folders[1] / f"clip{i:02d}.wav", noise(0.1), 16000)

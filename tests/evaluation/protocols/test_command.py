@@ -30,6 +30,9 @@ def test_what_is_printed_is_the_card_again(name, tmp_path):
 def test_what_sets_two_cards_apart(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(run("audiocraft")[0].replace("target: -14.0", "target: -23.0"))
+    with pytest.raises(ProtocolError, match=r"in generated\. Give it a name of its own"):
+        run("audiocraft", str(path))
+    path.write_text(path.read_text().replace("name: audiocraft\n", "name: mine\n"))
     text, said = run("audiocraft", str(path))
     before = "mono mean, resample 16000 julius, loudness -14.0 0.002, clip"
     after = before.replace("-14.0", "-23.0")

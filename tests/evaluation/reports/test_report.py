@@ -78,7 +78,7 @@ def test_text_states_n_interval_protocol_and_what_is_missing():
     assert "-6.021 dB" in text
     assert "[-6.5, -5.5]" in text
     assert "N = 12 pairs" in text
-    assert "protocol demo version 1" in text
+    assert "protocol demo v1, not the shipped v2; N = 12" in text
     assert "not computed: FAD (VGGish): weights missing" in text
     assert "warning: something odd" in text
 

@@ -10,7 +10,7 @@ NASTY = r"50% of a_b & {c} \d$ ~^ <x> | #1"
 def test_a_markdown_row_has_value_interval_n_and_card():
     lines = make_report().to_markdown().splitlines()
     assert lines[0].startswith("|  | Level, generated over reference (median), dB → 0 | N |")
-    assert lines[2] == "| g | -6.021 [-6.5, -5.5] | 12 | demo v1 |"
+    assert lines[2] == "| g | -6.021 [-6.5, -5.5] | 12 | demo v1, not the shipped v2 |"
     assert "95% interval" in lines[4]
     assert "not computed: fad\\_vggish" in "\n".join(lines)
 

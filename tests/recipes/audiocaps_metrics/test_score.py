@@ -64,8 +64,8 @@ def test_a_card_may_want_all_captions_of_a_clip(scorable, tmp_path):
 
     for how, count in (("first", 1), ("all", 5)):
         card = tmp_path / f"{how}.yaml"
-        text = (FOLDER / "demo.yaml").read_text().replace("captions: none", f"captions: {how}")
-        card.write_text(text)
+        text = (FOLDER / "demo.yaml").read_text().replace("name: demo", f"name: {how}")
+        card.write_text(text.replace("captions: none", f"captions: {how}"))
         assert call(scorable, protocol=str(card)) == 0
         items = json.loads((scorable / "scores" / f"{how}.json").read_text())["items"]
         assert {len(item["captions"]) for item in items} == {count}

@@ -1,6 +1,7 @@
 """Scores stand in the table of their own protocol, and nowhere else, with what must be said."""
 
 import json
+import re
 
 import pytest
 
@@ -25,7 +26,7 @@ AUDIT = {"usable": ["x"] * 957, "fad_bias": {"clips": 957, "at_this_n": [0.11, 1
 VALUES = {"fad_vggish": 1.80, "kld_passt": 1.60, "clap_score": 0.305}
 
 
-def write_report(run, protocol, values, *, n=957, stand_in=False):
+def write_report(run, protocol, values, *, n=957, stand_in=False, **changes):
     details = {"stand_in": stand_in}
     scores = {
         key: Score.of(key, value, n=n, interval=(value - 0.1, value + 0.1), details=details)
@@ -35,7 +36,7 @@ def write_report(run, protocol, values, *, n=957, stand_in=False):
     report = Report(
         scores=scores,
         not_computed={},
-        protocol=load_protocol(protocol).to_dict(),
+        protocol=load_protocol(protocol).to_dict() | changes,
         data={"pairs": n, "reference": side, "generated": side},
         provenance={"instrument": "0"},
     )
@@ -72,11 +73,28 @@ def test_a_score_stands_in_the_table_of_its_card_alone(scored, capsys):
     blocks = {block.partition("\n")[0]: block for block in text.split("\n\n== ")}
     assert "1.8 [1.7, 1.9]" in blocks["AudioCraft, objective evaluation"]
     assert " 1.77 " in blocks["AudioCraft, objective evaluation"]
-    assert "2.22" in blocks["card audioldm_eval_v2"]
+    assert "2.22" in blocks["card audioldm_eval_v2 v1"]
     assert all("2.22" not in block for name, block in blocks.items() if "v2" not in name)
     assert sum("this run" in block for block in blocks.values()) == 2
     assert "AudioGen medium v2 1.5B" in shown
     assert "FlashAudio, its own runs" not in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"length": "keep"}, "audiocraft v3, changed: length"),
+        ({"version": 2}, "audiocraft v2, not the shipped v3"),
+    ],
+)
+def test_a_score_of_another_card_under_the_name_stands_alone(scored, capsys, changes, title):
+    write_report(scored, "audiocraft", VALUES, **changes)
+    assert main(["--run", str(scored)]) == 0
+    for shown in (capsys.readouterr().out, (scored / "table.md").read_text()):
+        (block,) = (b for b in re.split("\n\n(?:== |### )", shown) if "this run" in b)
+        assert block.startswith(f"card {title}\n")
+    assert title in (scored / "report.html").read_text()
+    assert gates(["--run", str(scored)]) == 1  # of what is published nothing was measured
 
 
 def test_every_line_says_how_many_clips(scored):
