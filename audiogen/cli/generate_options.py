@@ -29,7 +29,10 @@ def add_options(parser: Parser) -> None:
     parser.usage = "audiogen generate PROMPT ... [--prompts FILE] [--model MODEL] [options]"
     parser.epilog = EXAMPLES
     _add_what(parser)
-    _add_how(parser.add_argument_group("how it is made"))
+    how = parser.add_argument_group("how it is made")
+    _add_sound(how)
+    _add_draws(how)
+    _add_means(how)
     _add_output(parser.add_argument_group("what is written"))
 
 
@@ -84,7 +87,7 @@ def _add_what(parser: Parser) -> None:
     )
 
 
-def _add_how(group: "argparse._ArgumentGroup") -> None:
+def _add_sound(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--duration",
         type=_seconds,
@@ -106,6 +109,9 @@ def _add_how(group: "argparse._ArgumentGroup") -> None:
         metavar="FILE",
         help="sound file that every sound begins with; --duration includes it",
     )
+
+
+def _add_draws(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--guidance-scale", type=_finite, default=3.0, help="how close to the words; 1 is off (3.0)"
     )
@@ -126,6 +132,9 @@ def _add_how(group: "argparse._ArgumentGroup") -> None:
         "--scorer",
         help="what is best: likelihood, which needs no download (the default), or clap:FOLDER",
     )
+
+
+def _add_means(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--two-step", action="store_true", help="guidance in half the memory, and less fast"
     )

@@ -26,6 +26,15 @@ MODELS = {
         "bias_proj": True,
     },
 }
+TINY = {  # of no reference
+    "num_codebooks": 2,
+    "codebook_size": 16,
+    "text_dim": 6,
+    "dim": 64,
+    "num_layers": 3,
+    "num_heads": 4,
+    "delays": [0, 1],
+}
 RENAMED = {  # in this order, written out here because the loader has a table of its own
     r"condition_provider\.conditioners\.description\.output_proj": "text_projection",
     r"out_norm": "norm",

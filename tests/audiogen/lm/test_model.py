@@ -6,16 +6,8 @@ import torch
 
 from audiogen.lm.loss import codebook_cross_entropy
 from audiogen.lm.model import TokenLM
+from tests.audiogen.lm.conftest import TINY
 
-TINY = {
-    "num_codebooks": 2,
-    "codebook_size": 16,
-    "text_dim": 6,
-    "dim": 64,
-    "num_layers": 3,
-    "num_heads": 4,
-    "delays": [0, 1],
-}
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
