@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.catalog import METRICS
+from evaluation.comparison.damage import check_numbers
 from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.protocols.title import PROSE
@@ -97,7 +98,8 @@ def _read(path: Path) -> Report:
     report = Report.from_json(path)
     try:
         Bootstrap(**report.protocol["bootstrap"])
-    except TypeError as error:
+        check_numbers(report)
+    except (TypeError, ValueError) as error:
         raise ReportError(f"{path}: a damaged evaluation report ({error})") from error
     return report
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tqdm import tqdm
-
 from evaluation.explanation.sounds import Sounds, drawn_clips, quick_card, score_each
 from evaluation.explanation.switches import Switch, list_switches
 from evaluation.explanation.way import affected, walk_toward
+from evaluation.progress import bar
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import walk
 from evaluation.reports.report import Report, Score
@@ -44,7 +43,7 @@ def explain(
         metrics: keys to look at; None for all that the card has and this machine can compute.
         names: switches to try, of `evaluation.explanation.switches.NAMES`; None for all.
         clips: take as many of the pairs, drawn with the card's seed; None for all.
-        progress: show a bar with the time left on stderr, if that is a terminal.
+        progress: say on stderr how far it is: a bar on a terminal, else a line now and then.
 
     Returns:
         JSON values: per metric the value with interval and the effects, the largest first; the
@@ -55,32 +54,27 @@ def explain(
     """
     with TemporaryDirectory() as folder, drawn_clips(sounds, card, clips) as drawn:
         taken = drawn.cached(Path(folder))
-        base, keys = _score_base(taken, card, metrics)
+        base, keys = _score_base(taken, card, metrics, progress=progress)
         switches = [s for s in list_switches(card) if names is None or s.name in names]
         stops = [] if toward is None else walk(card, toward)
-        bar = tqdm(
-            total=len(switches) + len(stops),
-            desc="switches",
-            disable=None if progress else True,
-            leave=False,
-        )
-        with bar:
-            effects, skipped = _try_switches(taken, card, switches, base, keys, bar)
+        total = len(switches) + len(stops)
+        with bar(total=total, desc="explaining", unit="switches", show=progress) as shown:
+            effects, skipped = _try_switches(taken, card, switches, base, keys, shown)
             way = None
             if toward is not None:
-                way = walk_toward(taken.aside(), card, toward, stops, keys, bar)
+                way = walk_toward(taken.aside(), card, toward, stops, keys, shown)
     return _describe(card, base, effects, skipped) | {"toward": way, "warnings": base.warnings}
 
 
 def _score_base(
-    sounds: Sounds, card: ProtocolCard, metrics: Sequence[str] | None
+    sounds: Sounds, card: ProtocolCard, metrics: Sequence[str] | None, *, progress: bool
 ) -> tuple[Report, list[str]]:
     """Score as the card says; return the report, and the metrics that have a value.
 
     Raises:
         ValueError: if none has.
     """
-    base = sounds.score(card, metrics)
+    base = sounds.score(card, metrics, progress=progress)
     keys = [key for key, score in base.scores.items() if math.isfinite(score.value)]
     if not keys:
         reasons = {f"{key}: {score.reason}" for key, score in base.scores.items()}
@@ -94,7 +88,7 @@ def _try_switches(
     switches: Sequence[Switch],
     base: Report,
     keys: Sequence[str],
-    bar: Any,
+    shown: Any,
 ) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, str]]]:
     """Return the effects by metric, and the switches that could not be tried."""
     effects: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
@@ -107,7 +101,7 @@ def _try_switches(
         skipped += [
             {"switch": switch.name, "change": switch.change, "reason": reason} for reason in reasons
         ]
-        bar.update()
+        shown.update()
     return effects, skipped
 
 
@@ -176,7 +170,7 @@ def _describe(
     """Return what was found, as JSON values."""
     missing = [{"switch": key, "change": "", "reason": r} for key, r in base.not_computed.items()]
     return {
-        "protocol": {"name": card.name, "version": card.version},
+        "protocol": {"name": card.name, "version": card.version, "title": base.card_title()},
         "pairs": base.data["pairs"],
         "references": base.data["reference"]["sha256"],
         "interval": base.interval_title(),

@@ -22,6 +22,7 @@ FACTS = {  # of a score, where its details have them
     "stand_in": "true or false",
     "interval_of": "a text",
     "interval_resamples": "a whole number",
+    "interval_cut": "a number",
 }
 
 
@@ -38,7 +39,7 @@ def check_shape(report: "Report") -> None:
         expect(getattr(report, name), "a list", name)
     _check_card(report.protocol)
     _check_origin(report)
-    for where, score in _scores(report):
+    for where, score in each_score(report):
         _check_score(score, where)
     for number, item in enumerate(report.items):
         _check_item(expect(item, "a mapping", f"items[{number}]"), f"items[{number}]")
@@ -91,7 +92,7 @@ def _check_origin(report: "Report") -> None:
     expect(reference["sha256"], "a text", "data.reference.sha256")
 
 
-def _scores(report: "Report") -> Iterable[tuple[str, Score]]:
+def each_score(report: "Report") -> Iterable[tuple[str, Score]]:
     """Yield all scores of a report, each with where it is."""
     places = {"scores": report.scores}
     places |= {f"classes.{label}": row for label, row in report.classes.items()}

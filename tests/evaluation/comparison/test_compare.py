@@ -22,7 +22,7 @@ def make(**changes):
         "format_version": 1,
         "scores": {
             "frechet_logmel_standin": score("frechet_logmel_standin", 3.0, embedder_version="1"),
-            "level_difference_db": score("level_difference_db", -6.0, statistic="median"),
+            "level_difference_db": score("level_difference_db", -5.05, statistic="median"),
         },
         "not_computed": {},
         "protocol": {
@@ -302,6 +302,12 @@ DAMAGE = {
     "a mapping for a value": {"items": [{"name": "a", "values": {"level_difference_db": {}}}]},
     "a direction of its own": {"scores__frechet_logmel_standin__best": "up"},
     "half an interval": {"scores__frechet_logmel_standin__interval": [1]},
+    "a value outside of its interval": {"scores__frechet_logmel_standin__value": 1.0},
+    "a median of other clips": {"scores__level_difference_db__value": -5.0},
+    "another value of a clip": {"items": [{"name": "0", "values": {"level_difference_db": -5.5}}]},
+    "a class outside of its interval": {
+        "classes": {"dog": {"frechet_logmel_standin": score("x", 3.0) | {"value": 5.0}}}
+    },
 }
 
 
@@ -309,6 +315,46 @@ DAMAGE = {
 def test_a_report_changed_by_hand_is_named(tmp_path, kind):
     with pytest.raises(ReportError, match=r"b\.json: a damaged evaluation report"):
         compare_reports(*write(tmp_path, make(), make(**DAMAGE[kind])))
+
+
+def test_numbers_that_do_not_belong_together_are_named_with_their_field(tmp_path):
+    for path, value, message in (
+        ("scores__frechet_logmel_standin__value", 9.0, r"interval is \[2\.0, 4\.0\]"),
+        ("scores__level_difference_db__value", -5.5, r"median of the values of its 20 clips is -5"),
+    ):
+        field = path.replace("__", r"\.")
+        with pytest.raises(
+            ReportError, match=rf"b\.json: a damaged .*{field} is {value},.*{message}"
+        ):
+            compare_reports(*write(tmp_path, make(), make(**{path: value})))
+
+
+def test_a_mean_to_which_some_clips_add_more_lies_among_them(tmp_path):
+    def captioned(value):
+        own = score("clap_score", value, statistic="mean", items=30)
+        items = [{"name": str(i), "values": {"clap_score": float(i)}} for i in range(20)]
+        return make(items=items, scores={"clap_score": own})
+
+    assert compare_reports(*write(tmp_path, captioned(8.0), captioned(12.5)))["scores"]
+    with pytest.raises(ReportError, match=r"clap_score\.value is 20\.0, .* between 0\.0 and 19\.0"):
+        compare_reports(*write(tmp_path, captioned(8.0), captioned(20.0)))
+
+
+@pytest.mark.parametrize("card", ["demo", "codec"])
+def test_what_was_really_scored_holds_together(folders, tmp_path, card):
+    from evaluation.suite import evaluate
+
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "file,class\n" + "".join(f"clip{i:02d}.wav,{'ab'[i // 9]}\n" for i in range(12))
+    )
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    metrics = ["si_sdr", "log_spectral_distance"] if card == "codec" else None
+    for path in paths:
+        evaluate(*folders, protocol=card, metrics=metrics, labels=labels, sanity=False).to_json(
+            path
+        )
+    assert compare_reports(*paths)["scores"]
 
 
 def test_a_metric_only_one_report_has_is_listed(tmp_path):
