@@ -97,8 +97,7 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
     if not text.lstrip().startswith(("{", "[")):
-        for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-            yield f"line {number}", row
+        yield from _table(path, text)
         return
     try:
         whole = json.loads(text)
@@ -108,6 +107,21 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]
     rows = whole.get("data", [whole]) if isinstance(whole, dict) else whole
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
         yield f"entry {number}", _object(row, path, f"entry {number}")
+
+
+def _table(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = reader.fieldnames or ()
+    twice = next((name for name in columns if name and list(columns).count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}, line {reader.line_num}: two columns are called {twice!r}")
+    for row in reader:
+        if None in row:
+            raise ValueError(
+                f"{path}, line {reader.line_num}: more fields than the {len(columns)} columns: put "
+                "a caption with commas in double quotes"
+            )
+        yield f"line {reader.line_num}", row
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

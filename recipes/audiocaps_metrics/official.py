@@ -90,6 +90,9 @@ def read_test_set(path: Path) -> TestSet:
             f"{path}: no column {', '.join(missing)} in its first line, which is "
             f"{''.join(lines[:1]).strip()[:80]!r}; give the test.csv of AudioCaps"
         )
+    twice = next((column for column in COLUMNS if names.count(column) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}: two columns are called {twice}; give the test.csv of AudioCaps")
     damaged: list[str] = []
     found: dict[str, tuple[float, list[Caption]]] = {}
     seen: dict[str, int] = {}  # audiocap_id -> line

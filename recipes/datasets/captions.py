@@ -39,16 +39,25 @@ def read_table(path: Path) -> dict[str, list[str]]:
     bars separate columns. A file may have many rows. A cell may be a JSON list.
 
     Raises:
-        ValueError: if there is no such table, a column is missing (naming those it has), or a cell
-            is no caption (naming the line).
+        ValueError: if there is no such table, a column is missing (naming those it has) or there
+            twice, a row has more cells than there are columns, or a cell is no caption (naming the
+            line).
     """
     lines = _text(path).splitlines(keepends=True)
     header, delimiter = _header(path, lines)
     names = [column.strip().lower() for column in header]
     file_column = next(names.index(name) for name in FILE_COLUMNS if name in names)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}:1: two columns are called {twice!r}: leave one")
     caption_columns = [i for i, name in enumerate(names) if _is_caption(name)]
     table: dict[str, list[str]] = {}
     for place, row in _rows(path, lines, delimiter):
+        if any(cell.strip() for cell in row[len(names) :]):
+            raise ValueError(
+                f"{place}: {len(row)} fields for {len(names)} columns: put a caption that holds "
+                f"{delimiter!r} in double quotes"
+            )
         if len(row) > file_column and row[file_column].strip():
             cells = [row[i] for i in caption_columns if i < len(row)]
             try:

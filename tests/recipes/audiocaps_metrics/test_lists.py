@@ -65,6 +65,8 @@ def test_several_captions_of_a_clip_and_ids_alone(official, tmp_path):
         (b'[{"caption": "rain"}]', "entry 1: names no clip"),
         (b'[{"wav": "abcdefghi_1.wav"}]', "entry 1: no caption for abcdefghi_1.wav"),
         (b'[{"wav": "elsewhere.wav", "caption": "x"}]', "names no clip of .* elsewhere.wav"),
+        (b"youtube_id,caption\nabcdefghi_1,rain, then wind\n", "line 2: more fields than the 2"),
+        (b"youtube_id,caption,caption\nabcdefghi_1,a,b\n", "line 1: two columns .* 'caption'"),
         (b"", "names no clip of"),
     ],
 )

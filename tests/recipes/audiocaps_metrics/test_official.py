@@ -74,6 +74,7 @@ def test_marks_of_other_systems_are_no_damage(write_csv):
         (b"<!DOCTYPE html>\n<html>", "no column audiocap_id, youtube_id, start_time, caption"),
         (b"audiocap_id,youtube_id,start_time,caption\n", "none of its rows can be used"),
         (b"audiocap_id,youtube_id,start_time,caption\n1,2\n", "line 2: 2 cells instead of 4"),
+        (b"audiocap_id,youtube_id,start_time,caption,caption\n", "two columns are called caption"),
         (b"\xff\xfea\0", "not UTF-8 text"),
     ],
 )

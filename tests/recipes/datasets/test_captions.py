@@ -95,6 +95,20 @@ def test_tables_that_cannot_be_read_to_their_end(tmp_path, content, message):
         read_table(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,caption\na.wav,rain\nb.wav,a dog, then a bell\n", r"t\.csv:3: 3 fields for 2 col"),
+        ("file;caption;Caption\na.wav;first;second\n", r"t\.csv:1: two columns are called 'cap"),
+    ],
+)
+def test_no_part_of_a_table_is_lost_without_a_word(tmp_path, content, message):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_table(path)
+
+
 def test_quotation_marks_within_text_are_text(tmp_path):
     path = tmp_path / "captions.csv"
     path.write_text('file,caption\nx.wav,a 5" nail\ny.wav,"Hush" she said\nz.wav,"a ""b"" c"\n')
