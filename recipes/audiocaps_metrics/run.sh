@@ -87,6 +87,14 @@ else
   stage generate "5/7 generate" "$python" -m recipes.audiocaps_metrics.generate --run "$run" --model "$model" "${making[@]}"
 fi
 if [[ ! -f $run/generated.json ]]; then echo "the last task to finish its share scores" >&2; exit; fi
+# Tasks that finish at the same moment all find every sound made: the first of them scores. The lock
+# goes with this process, however it ends; where there are no locks, several come to the same scores.
+if command -v flock > /dev/null; then
+  exec {lock}>> "$run/scoring.lock"
+  code=0
+  flock --nonblock --conflict-exit-code 75 "$lock" || code=$?
+  if ((code == 75)); then echo "another task is scoring" >&2; exit; fi
+fi
 for card in "${cards[@]}"; do
   stage score "6/7 score by $card" "$python" -m recipes.audiocaps_metrics.score --run "$run" --protocol "$card" "${scoring[@]}"
 done

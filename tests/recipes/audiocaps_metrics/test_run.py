@@ -1,5 +1,6 @@
 """run.sh itself: from nothing to a table, killed on the way, and what it refuses."""
 
+import fcntl
 import json
 import shutil
 
@@ -48,7 +49,7 @@ def test_killed_it_goes_on_to_the_table_and_a_second_run_scores_nothing(tmp_path
     assert contents(run) == before
 
 
-def test_given_sounds_are_scored_without_a_model(tmp_path, script):
+def test_given_sounds_are_scored_without_a_model_and_by_one_task(tmp_path, script):
     """Those given are the references of other clips: a distance, and not of zero."""
     data, given, run = tmp_path / "data", tmp_path / "given", tmp_path / "run"
     make_stand_in(data, count=3, seconds=1)
@@ -62,6 +63,15 @@ def test_given_sounds_are_scored_without_a_model(tmp_path, script):
     assert "this run: sounds given, model unknown  3 " in finished.stdout
     report = json.loads((run / "scores" / "demo.json").read_text())
     assert report["data"]["pairs"] == 3
+    if shutil.which("flock") is None:
+        pytest.skip("no flock here, so that several tasks may score")
+    (run / "scores" / "demo.json").unlink()
+    with (run / "scoring.lock").open() as lock:  # as a task has it that finished at that moment
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        beside = script.run("--generated", given, data / "audio", *words)
+    assert (beside.returncode, beside.stdout.count("this run")) == (0, 0)
+    assert beside.stderr.endswith("another task is scoring\n")
+    assert not (run / "scores" / "demo.json").exists()
 
 
 def test_mistakes_end_with_exit_code_2_and_one_line(tmp_path, make_script):
