@@ -1,7 +1,6 @@
 """Folders of `transformers.MusicgenForConditionalGeneration` -> whole models with equal codes."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from audiogen.codec.model import Codec
+from audiogen.codec.settings import frame_rate_of
 from audiogen.lm.model import TokenLM
 from audiogen.model_folder.build import build_on_meta, build_part
 from audiogen.model_folder.card import check_card
@@ -86,13 +86,12 @@ def musicgen_facts(folder: Path) -> dict[str, Any]:
     config = read_json(folder)
     codec = encodec_keywords({**OTHERS, **_section(config, "audio_encoder", folder)}, folder)
     lm = _lm_keywords(folder, config)
-    frame_rate = codec["sample_rate"] / math.prod(codec["ratios"])
     return {
         "format": MUSICGEN,
         "codec": codec,
         "lm": lm,
         "text": {"_type": "t5", "name": "t5", "max_tokens": None, "lowercase": False},
-        "max_duration": _window(folder, lm["num_codebooks"]) / frame_rate,
+        "max_duration": _window(folder, lm["num_codebooks"]) / frame_rate_of(codec),
         "card": _card(folder),
     }
 
