@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evaluation.explanation.effect import effect_of
 from evaluation.explanation.sounds import Sounds, drawn_clips, quick_card, score_each
 from evaluation.explanation.switches import Switch, list_switches
 from evaluation.explanation.way import affected, walk_toward
@@ -17,7 +18,7 @@ from evaluation.progress import bar
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import walk
 from evaluation.reports.report import Report, Score
-from evaluation.reports.tables import label_of, value_of
+from evaluation.reports.tables import label_of
 
 __all__ = ["Sounds", "affected", "explain"]
 
@@ -46,7 +47,8 @@ def explain(
         progress: say on stderr how far it is: a bar on a terminal, else a line now and then.
 
     Returns:
-        JSON values: per metric the value with interval and the effects, the largest first; the
+        JSON values: per metric the value with interval, the effects, the largest first, the
+        switches that do not apply to it, and what half of the clips gives, which is no choice; the
         switches that could not be tried, with why; and the way toward the other card.
 
     Raises:
@@ -89,24 +91,40 @@ def _try_switches(
     base: Report,
     keys: Sequence[str],
     shown: Any,
-) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, str]]]:
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
     """Return the effects by metric, and the switches that could not be tried."""
-    effects: dict[str, list[dict[str, Any]]] = {key: [] for key in keys}
+    effects = {key: _nothing_yet() for key in keys}
     skipped = []
     for switch in switches:
-        found, reasons = _try_switch(sounds, card, switch, base, keys)
-        for key, report in found.items():
-            about = {"switch": switch.name, "change": switch.change}
-            effects[key].append(about | _effect(key, base, report))
-        skipped += [
-            {"switch": switch.name, "change": switch.change, "reason": reason} for reason in reasons
-        ]
+        about = {"switch": switch.name, "change": switch.change}
+        wanted = _wanted(card, switch, keys)
+        found, reasons = _try_switch(sounds, card, switch, base, wanted)
+        for key, own in effects.items():
+            if key in found and switch.share < 1:
+                own["half_of_the_clips"] = about | effect_of(key, base, found[key])
+            elif key in found:
+                own["effects"].append(about | effect_of(key, base, found[key]))
+            elif wanted and key not in wanted:
+                own["does_not_apply"].append(about)
+        skipped += [about | {"reason": reason} for reason in reasons]
         shown.update()
     return effects, skipped
 
 
+def _nothing_yet() -> dict[str, Any]:
+    """Return what is told of a metric: choices of the card, and what is none of them."""
+    return {"effects": [], "does_not_apply": [], "half_of_the_clips": None}
+
+
+def _wanted(card: ProtocolCard, switch: Switch, keys: Sequence[str]) -> list[str]:
+    """Return the metrics to which a switch applies; all of them see another number of clips."""
+    if switch.card is None:
+        return []
+    return list(keys) if switch.share < 1 else affected(card, switch.card, keys)
+
+
 def _try_switch(
-    sounds: Sounds, card: ProtocolCard, switch: Switch, base: Report, keys: Sequence[str]
+    sounds: Sounds, card: ProtocolCard, switch: Switch, base: Report, wanted: Sequence[str]
 ) -> tuple[dict[str, Report], list[str]]:
     """Score the metrics that a switch moves; one that cannot be scored does not hide the others.
 
@@ -114,11 +132,9 @@ def _try_switch(
     """
     if switch.card is None:
         return {}, [switch.problem or "the changed card is none"]
-    whole = switch.share < 1
-    wanted = list(keys) if whole else affected(card, switch.card, keys)
     if not wanted:
         return {}, [NO_METRIC]
-    count = round(switch.share * base.data["pairs"]) if whole else None
+    count = round(switch.share * base.data["pairs"]) if switch.share < 1 else None
     try:
         with drawn_clips(sounds.aside(), card, count) as taken:
             return score_each(taken, quick_card(switch.card), wanted)
@@ -126,45 +142,10 @@ def _try_switch(
         return {}, [str(error)]
 
 
-def _effect(key: str, base: Report, report: Report) -> dict[str, Any]:
-    """Return what a switch did to a metric, with the interval of that where clips have values."""
-    from evaluation.comparison.paired import CENTERS, compare_values, without_interval
-    from evaluation.protocols.card import Bootstrap
-
-    before, after = base.scores[key], report.scores[key]
-    change = after.value - before.value if math.isfinite(after.value) else None
-    statistic = before.details.get("statistic")
-    if statistic in CENTERS and len(report.items) == len(base.items):
-        found = compare_values(
-            _values(key, base),
-            _values(key, report),
-            difference=change,
-            statistic=statistic,
-            settings=Bootstrap(**base.protocol["bootstrap"]),
-        )
-    else:
-        found = without_interval(change, "", n=after.n)
-    return {
-        "value": after.value if change is not None else None,
-        "effect": change,
-        "effect_interval": found.interval,
-        "beyond_interval": _beyond(before, after.value),
-        "n": after.n,
-        "reason": after.reason,
-    }
-
-
-def _beyond(before: Score, value: float) -> bool | None:
-    """Tell whether a changed value lies outside of the interval of the score."""
-    if before.interval is None or not math.isfinite(value):
-        return None
-    return not before.interval[0] <= value <= before.interval[1]
-
-
 def _describe(
     card: ProtocolCard,
     base: Report,
-    effects: Mapping[str, list[dict[str, Any]]],
+    effects: Mapping[str, dict[str, Any]],
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Return what was found, as JSON values."""
@@ -176,7 +157,8 @@ def _describe(
         "interval": base.interval_title(),
         "scores": {
             key: _describe_score(base.scores[key])
-            | {"effects": sorted(found, key=_size, reverse=True)}
+            | found
+            | {"effects": sorted(found["effects"], key=_size, reverse=True)}
             for key, found in effects.items()
         },
         "not_tried": missing + skipped,
@@ -192,11 +174,6 @@ def _describe_score(score: Score) -> dict[str, Any]:
         "interval": score.interval,
         "n": score.n,
     }
-
-
-def _values(key: str, report: Report) -> dict[str, float]:
-    found = {item["name"]: value_of(item, key) for item in report.items}
-    return {name: v for name, v in found.items() if v is not None and math.isfinite(v)}
 
 
 def _size(effect: Mapping[str, Any]) -> float:

@@ -18,7 +18,7 @@ def explanation_text(explanation: Explanation) -> str:
         lines += [head(score, explanation["interval"])]
         rows = effect_rows(score)
         lines += as_text(rows) if len(rows) > 1 else []
-        lines += [f"without any effect: {text}" for text in without_effect(score)]
+        lines += beside_effects(score)
         way = way_rows(explanation, key)
         if way:
             goal = explanation["toward"]["protocol"]
@@ -64,15 +64,25 @@ def effect_rows(score: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def without_effect(score: Mapping[str, Any]) -> list[str]:
-    """Return the choices that leave a metric as it is, in one line, and those without a value."""
+def beside_effects(score: Mapping[str, Any]) -> list[str]:
+    """Return what else was tried on a metric, a line each: what moved nothing, and why."""
     still = [_name(effect) for effect in score["effects"] if effect["effect"] == 0]
-    lost = [
-        f"{_name(effect)}: no value ({effect['reason']})"
+    lines = [f"no effect: {'; '.join(still)}"] if still else []
+    lines += [
+        f"no value with {_name(effect)}: {effect['reason']}"
         for effect in score["effects"]
         if effect["effect"] is None
     ]
-    return ["; ".join(still), *lost] if still else lost
+    others = dict.fromkeys(entry["switch"] for entry in score["does_not_apply"])
+    lines += [f"does not apply to this metric: {', '.join(others)}"] if others else []
+    half = score["half_of_the_clips"]
+    if half is not None:
+        value = "no value" if half["value"] is None else f"{_number(half)} ({half['effect']:+.3g})"
+        lines.append(
+            f"no choice of the protocol: a random half of the clips, N = {half['n']}, gives "
+            f"{value}; fewer clips alone can do that"
+        )
+    return lines
 
 
 def way_rows(explanation: Explanation, key: str) -> Rows:
@@ -124,7 +134,7 @@ def explanation_page(explanation: Explanation) -> str:
         {
             "head": head(score, explanation["interval"]),
             "rows": [(*row[:4], row[5]) for row in effect_rows(score)],
-            "still": without_effect(score),
+            "still": beside_effects(score),
             "way": way_rows(explanation, key),
             "picture": _tornado(score),
         }

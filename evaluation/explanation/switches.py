@@ -40,7 +40,8 @@ def list_switches(card: ProtocolCard) -> list[Switch]:
                 found.append(Switch(name=name, change=change, card=None, problem=str(error)))
             else:
                 found.append(Switch(name=name, change=change, card=changed))
-    return [*found, Switch(name="clips", change="all -> a random half", card=card, share=0.5)]
+    half = Switch(name="clips", change="all -> a random half", card=card, share=0.5)
+    return [*found, half]  # no choice of the card, but what a choice is to be held against
 
 
 def _length(content: Content) -> Iterator[Change]:

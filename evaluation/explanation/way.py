@@ -5,29 +5,38 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from evaluation.catalog import METRICS
+from evaluation.explanation.effect import difference
 from evaluation.explanation.sounds import Sounds, quick_card, score_each
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import shared_metrics
 from evaluation.protocols.title import card_title
 
-WHOLE_FIELDS = ("min_duration", "silence", "length", "captions", "test_list", "generated")
-PAIR_FIELDS = ("resampler", "input")  # of metrics measured on waveforms
+WHOLE_FIELDS = ("min_duration", "silence", "length", "test_list")
 
 
 def affected(card: ProtocolCard, changed: ProtocolCard, keys: Sequence[str]) -> list[str]:
-    """Return the metrics whose value another card may change."""
-    a, b = card.to_dict(), changed.to_dict()
-    if any(a[name] != b[name] for name in WHOLE_FIELDS):
+    """Return the metrics whose value another card may change: those that see what differs."""
+    if any(getattr(card, name) != getattr(changed, name) for name in WHOLE_FIELDS):
         return list(keys)
-    pairs_differ = any(a[name] != b[name] for name in PAIR_FIELDS)
-    found = []
-    for key in keys:
-        name = a["metrics"][key].get("features")
-        other = b["metrics"][key].get("features")
-        own = pairs_differ if name is None else a["features"][name] != b["features"][other]
-        if own or a["metrics"][key] != b["metrics"][key]:
-            found.append(key)
-    return found
+    return [key for key in keys if _seen(card, key) != _seen(changed, key)]
+
+
+def _seen(card: ProtocolCard, key: str) -> list[Any]:
+    """Return all of a card that reaches a metric, but for the fields that all metrics see."""
+    content, info = card.to_dict(), METRICS[key]
+    own = content["metrics"][key]
+    captions = content["captions"] if info.needs_captions else None
+    if info.kind is None:  # the files themselves: before the steps for generated sounds
+        return [own, captions, card.input_steps().identity(), card.resampler]
+    features = content["features"][own["features"]]
+    return [
+        {name: value for name, value in own.items() if name != "features"},
+        captions,
+        card.generated_steps().identity(),
+        card.input_steps(own["features"]).identity(),
+        {name: value for name, value in features.items() if name != "input"},
+    ]
 
 
 def walk_toward(
@@ -48,13 +57,13 @@ def walk_toward(
         for key in moved:
             change = stop.whole or stop.own.get(key) or f"as {card_title(card.to_dict())} says"
             value = found[key].scores[key].value if key in found else math.nan
-            step = value - last[key] if key in last else 0.0
+            step = difference(last[key], value) if key in last else 0.0
             why = next((text for text in reasons if text.startswith(f"{key}: ")), None)
             ways[key].append(
                 {
                     "change": change,
                     "value": value if math.isfinite(value) else None,
-                    "effect": step if math.isfinite(step) else None,
+                    "effect": step,
                     "reason": why,
                 }
             )

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 
 import evaluation.features.shelf
+from evaluation.explanation.effect import difference
 from evaluation.explanation.explain import Sounds, affected, explain
 from evaluation.explanation.show import explanation_page, explanation_text
 from evaluation.explanation.sounds import drawn_clips
@@ -67,9 +69,43 @@ def test_a_value_per_clip_gives_the_effect_an_interval(sounds):
 
 
 def test_half_of_the_clips_is_half_of_the_clips(sounds):
-    found = effects(explain(sounds, load_protocol("demo"), names=["clips"]))["clips"]
+    explanation = explain(sounds, load_protocol("demo"), names=["clips"])
+    found = explanation["scores"][KEY]["half_of_the_clips"]
     assert found["n"] == 6
     assert found["effect"] != 0
+    assert effects(explanation) == {}  # no choice of a protocol
+    assert "no choice of the protocol: a random half" in explanation_text(explanation)
+
+
+def test_what_a_metric_does_not_see_is_not_called_without_effect(sounds):
+    names = ["level rule", "resampler", "length rule", "frechet: statistics", "duration"]
+    explanation = explain(sounds, load_protocol("demo"), names=names)
+    level = explanation["scores"][LEVEL]
+    others = {entry["switch"] for entry in level["does_not_apply"]}
+    assert others == {"level rule", "resampler", "frechet: statistics"}
+    assert {entry["switch"] for entry in level["effects"]} == {"length rule", "duration"}
+    assert "does not apply to this metric: level rule, resampler, frechet: statistics\n" in (
+        explanation_text(explanation)
+    )
+    lines = explanation_text(explanation).splitlines()
+    assert not any(line.startswith("no effect: level rule") for line in lines)
+    assert {entry["switch"] for entry in explanation["scores"][KEY]["effects"]} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        (1.85785756, 1.85785756 + 4.44e-16, 0.0),
+        (0.0, 0.0, 0.0),
+        (1e-20, 2e-20, 1e-20),
+        (-1e6, -1e6 + 1e-7, 0.0),
+        (1.0, 1.0 + 1e-9, pytest.approx(1e-9, rel=1e-6)),
+        (1.0, math.nan, None),
+        (1.0, math.inf, None),
+    ],
+)
+def test_a_difference_below_rounding_is_none(before, after, effect):
+    assert difference(before, after) == effect
 
 
 def test_what_cannot_be_tried_is_listed_with_the_reason(sounds):
@@ -118,7 +154,7 @@ def test_the_way_toward_a_card_ends_at_what_that_card_says(sounds, folders):
     explanation = explain(sounds, start, toward=goal, names=[])
     way = explanation["toward"]["scores"][KEY]
     assert [stop["change"].split(":")[0] for stop in way] == [
-        "as demo says", "length", "generated", "hop", "vectors",
+        "as demo v2 says", "length", "generated", "hop", "vectors",
     ]  # fmt: skip
     values = {
         card.name: evaluate(
@@ -190,7 +226,7 @@ def test_an_option_of_a_metric_runs_no_network(sounds, tiny, builds):
     explanation = explain(taken, card, names=names)
     assert tiny.calls == calls
     assert builds == ["vggish", "passt", "clap"]
-    assert set(effects(explanation, "kld_passt")) == {*names} - {"frechet: vectors"}
+    assert set(effects(explanation, "kld_passt")) == {*names} - {"frechet: vectors", "clips"}
     assert set(effects(explanation, "fad_vggish")) == {"frechet: vectors", "clips"}
     explain(taken, card, names=["precision", "kl: epsilon"])
     assert len(builds) == 3 + 3  # as bfloat16; those of the card are still there
@@ -227,7 +263,7 @@ def test_text_and_page(sounds):
     json.dumps(explanation, allow_nan=False)
     text = explanation_text(explanation)
     assert re.search(r"gain +no gain -> peak at -1 dB .* #{20} +beyond it", text)
-    assert "without any effect: length rule (cut -> keep)" in text
+    assert "no effect: length rule (cut -> keep)" in text
     page = explanation_page(explanation)
     assert "gain" in page
     assert "<svg" in page
@@ -238,6 +274,6 @@ def test_a_score_that_a_switch_takes_away_is_said(sounds):
     for path in list(sounds.sources.generated.iterdir())[:3]:
         soundfile.write(path, np.zeros(24000), 16000)
     card = load_protocol("demo")
-    explanation = explain(sounds, card, names=["level rule"], metrics=[LEVEL])
+    explanation = explain(sounds, card, names=["length rule"], metrics=[LEVEL])
     assert explanation["scores"][LEVEL]["n"] == 9
-    assert effects(explanation, LEVEL)["level rule"]["effect"] == 0
+    assert effects(explanation, LEVEL)["length rule"]["effect"] == 0
