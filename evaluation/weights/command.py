@@ -1,12 +1,27 @@
 """What `python -m evaluation fetch` does: its arguments, the list of files, fetching them."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from evaluation.weights.fetch import Fetched, FetchError, Source, copy, fetch, mirror_url
+from evaluation.weights.fetch import (
+    Fetched,
+    FetchError,
+    Source,
+    copy,
+    fetch,
+    mirror_url,
+    noted_digest,
+)
 from evaluation.weights.files import DEFAULT_FOLDER, FILES, WeightFile, weight_file, weights_path
+from evaluation.weights.http import size_text
 
+NOT_KNOWN = "-"
+DIGITS = 12  # of a sha256, in the list
+UNKNOWN = (
+    "-: not known here. Size and sha256 are printed when a file is fetched, the whole sha256 is "
+    "noted beside it as FILE.sha256; reports have it too. Licenses: see where a file comes from."
+)
 Say = Callable[[str], object]
 
 
@@ -29,7 +44,7 @@ def run(args: argparse.Namespace, say: Say) -> str:
 
     Raises:
         ValueError: for an unknown file or card, or a file without an address.
-        FetchError: for the first file that could not be fetched; the others are tried first.
+        FetchError: if a file could not be fetched; the others are tried first.
     """
     folder = (args.folder or DEFAULT_FOLDER).expanduser()
     entries = wanted(args.files, args.protocol)
@@ -37,29 +52,54 @@ def run(args: argparse.Namespace, say: Say) -> str:
         say(f"{', '.join(args.protocol)}: no weights are needed that have an address here")
         return ""
     if not entries:
-        return "\n".join(describe(entry, folder) for entry in FILES.values())
+        return listing(FILES.values(), folder)
     if args.offline is not None and not args.offline.is_dir():
         raise ValueError(f"--from: there is no folder {args.offline}")
-    sources = [_source(entry, args, say) for entry in entries]
-    lines, failed = [], []
-    for entry, source in zip(entries, sources, strict=True):
+    works = {entry: _work(entry, folder, args, say) for entry in entries}
+    if len(works) == 1:
+        found = next(iter(works.values()))()
+        say(report(entries[0], found))
+        return str(found.path)
+    return "\n".join(_fetch_all(works, say))
+
+
+def _work(
+    entry: WeightFile, folder: Path, args: argparse.Namespace, say: Say
+) -> Callable[[], Fetched]:
+    """Return what puts a file in its place.
+
+    Raises:
+        ValueError: for a file without an address.
+    """
+    if args.offline is not None:
+        return lambda: copy(entry, folder, args.offline)
+    url = mirror_url(entry, args.mirror) if args.mirror else entry.url
+    if url is None:
+        raise ValueError(f"no address is known for {entry.file} ({entry.what}): use --from")
+    source = Source(url=url, progress=True, say=say)
+    return lambda: fetch(entry, folder, source)
+
+
+def _fetch_all(works: Mapping[WeightFile, Callable[[], Fetched]], say: Say) -> Iterator[str]:
+    """Put files in their places, yield where; a cause of several failures is said once."""
+    failed: dict[str, list[str]] = {}  # cause -> files
+    for entry, work in works.items():
         try:
-            found = (
-                copy(entry, folder, args.offline)
-                if source is None
-                else fetch(entry, folder, source)
-            )
+            found = work()
         except OSError as error:
-            if len(entries) == 1:
-                raise
-            failed.append(error)
-            say(str(error))
-            continue
-        say(report(entry, found))
-        lines.append(str(found.path))
+            cause = getattr(error, "cause", str(error))
+            if cause not in failed:
+                say(str(error))
+            failed.setdefault(cause, []).append(entry.file)
+        else:
+            say(report(entry, found))
+            yield str(found.path)
+    for _, *others in failed.values():
+        if others:
+            say(f"{', '.join(others)}: the same")
     if failed:
-        raise FetchError(f"{len(failed)} of {len(entries)} files are not in place")
-    return "\n".join(lines)
+        count = sum(map(len, failed.values()))
+        raise FetchError(f"{count} of {len(works)} files are not in place")
 
 
 def wanted(files: list[str], cards: list[str]) -> list[WeightFile]:
@@ -80,16 +120,35 @@ def wanted(files: list[str], cards: list[str]) -> list[WeightFile]:
     return list(dict.fromkeys(entries))
 
 
-def describe(entry: WeightFile, folder: Path) -> str:
-    """Say what a file is, where it comes from, and whether it is in place."""
-    there = "in place" if weights_path(entry.file, folder).is_file() else "not in place"
-    digits = entry.sha256 or (f"{entry.sha256_prefix}..." if entry.sha256_prefix else None)
-    size = None if entry.size is None else f"{entry.size / 1e6:.0f} MB"
-    facts = (("size", size), ("sha256", digits), ("license", entry.licence))
-    stated = ", ".join(f"{name} {value or 'not known here'}" for name, value in facts)
+def listing(entries: Iterable[WeightFile], folder: Path) -> str:
+    """Say what files there are, what is known of each, and whether it is in place."""
+    entries = list(entries)
+    rows: list[tuple[str, ...]] = [("file", "network", "size", "sha256", "license", "here", "")]
+    rows += [_row(entry, folder) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    addresses = [entry.url or f"{entry.file}: no known address" for entry in entries]
+    return "\n".join([*table, "", "from:", *addresses, "", f"here: in {folder}.", UNKNOWN])
+
+
+def _row(entry: WeightFile, folder: Path) -> tuple[str, ...]:
+    path = weights_path(entry.file, folder)
+    there = path.is_file()
+    size = path.stat().st_size if there else entry.size
+    noted = noted_digest(path) if there else None
+    published = entry.sha256 or entry.sha256_prefix
+    digits = published or noted
     return (
-        f"{entry.file}\n  {entry.network}, {entry.what}; {there} in {folder}\n"
-        f"  from {entry.url or 'no known address'}\n  {stated}"
+        entry.file,
+        entry.network,
+        size_text(size) if size is not None else NOT_KNOWN,
+        f"{digits[:DIGITS]}{'' if published else ' (noted)'}" if digits else NOT_KNOWN,
+        entry.licence or NOT_KNOWN,
+        "yes" if there else "no",
+        entry.what,
     )
 
 
@@ -97,13 +156,4 @@ def report(entry: WeightFile, found: Fetched) -> str:
     """Say what is in place, and how far its content is known to be right."""
     state = "fetched" if found.new else "was there"
     check = "as published" if found.checked else "none is known here: compare it with a colleague's"
-    return f"{entry.file}: {state}, sha256 {found.sha256} ({check})"
-
-
-def _source(entry: WeightFile, args: argparse.Namespace, say: Say) -> Source | None:
-    if args.offline is not None:
-        return None
-    url = mirror_url(entry, args.mirror) if args.mirror else entry.url
-    if url is None:
-        raise ValueError(f"no address is known for {entry.file} ({entry.what}): use --from")
-    return Source(url=url, progress=True, say=say)
+    return f"{entry.file}: {state}, {size_text(found.size)}, sha256 {found.sha256} ({check})"

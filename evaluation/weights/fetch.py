@@ -3,22 +3,25 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from filelock import FileLock
 
+from evaluation.reports.files import write_text
 from evaluation.weights.files import WeightFile
 from evaluation.weights.http import NO_PAGE, FetchError, Source, check_space, download, forget
 
 __all__ = ["FetchError", "Fetched", "Source", "copy", "fetch", "mirror_url"]
 
 PART = ".part"  # behind the name of a file that is not whole
+DIGEST = ".sha256"  # behind its name: what it holds, in the form that `sha256sum -c` checks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,7 @@ class Fetched:
 
     path: Path
     sha256: str
+    size: int  # bytes
     checked: bool  # whether the sha256, or its leading digits, are published and agree
     new: bool  # false if it was there before
 
@@ -65,7 +69,10 @@ def copy(entry: WeightFile, folder: Path, offline: Path) -> Fetched:
     places = [offline / name for name in names]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise FetchError(f"{offline} has no {entry.file}: copy it there, or leave out --from")
+        raise FetchError(
+            f"{offline} has no {entry.file}: copy it there, or leave out --from",
+            cause=f"not in {offline}: copy it there, or leave out --from",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with alone(path):
         if path.is_file():
@@ -107,27 +114,52 @@ def mirror_url(entry: WeightFile, mirror: str) -> str:
 
 def _finished(entry: WeightFile, part: Path, path: Path, *, new: bool) -> Fetched:
     """Check a whole file, and put it in its place."""
-    wrong = None
-    if part.stat().st_size == 0:
-        wrong = "it is empty"
-    elif _begins(part).lstrip()[:1] == b"<":
-        wrong = NO_PAGE
-    elif entry.size is not None and part.stat().st_size != entry.size:
-        wrong = f"it has {part.stat().st_size} bytes, the published file {entry.size}"
-    digest = _sha256(part)
-    expected = entry.sha256 or entry.sha256_prefix
-    if wrong is None and expected is not None and not digest.startswith(expected):
-        wrong = f"its sha256 is {digest}, the published one is {expected}"
-        wrong += "" if entry.sha256 else "..."
+    digest, noted = _sha256(part), None if new else noted_digest(path)
+    wrong = _wrong(entry, part, digest=digest, noted=noted)
     if wrong is not None:
         if new:
             forget(part)
-        done = "It was thrown away" if new else "Delete it and fetch it again"
-        raise FetchError(f"{path} is not {entry.file}: {wrong}. {done}.")
+        cause = f"{wrong}. {'It was thrown away' if new else 'Delete it and fetch it again'}."
+        raise FetchError(f"{path} is not {entry.file}: {cause}", cause=cause)
     if new:
         os.replace(part, path)  # noqa: PTH105 - Path.replace is the same; atomic on one disk
         forget(part)
-    return Fetched(path=path, sha256=digest, checked=expected is not None, new=new)
+    if noted != digest:
+        with suppress(OSError):  # the file itself is in place, and the digest is printed as well
+            write_text(path.with_name(path.name + DIGEST), f"{digest}  {path.name}\n")
+    return Fetched(
+        path=path,
+        sha256=digest,
+        size=path.stat().st_size,
+        checked=(entry.sha256 or entry.sha256_prefix) is not None,
+        new=new,
+    )
+
+
+def _wrong(entry: WeightFile, file: Path, *, digest: str, noted: str | None) -> str | None:
+    """Say why a whole file is not what it should be; None if nothing speaks against it."""
+    size, expected = file.stat().st_size, entry.sha256 or entry.sha256_prefix
+    if size == 0:
+        return "it is empty"
+    if _begins(file).lstrip()[:1] == b"<":
+        return NO_PAGE
+    if entry.size is not None and size != entry.size:
+        return f"it has {size} bytes, the published file {entry.size}"
+    if expected is not None and not digest.startswith(expected):
+        more = "" if entry.sha256 else "..."
+        return f"its sha256 is {digest}, the published one is {expected}{more}"
+    if expected is None and noted not in (None, digest):
+        return f"its sha256 is {digest}, and was {noted} when it was fetched"
+    return None
+
+
+def noted_digest(path: Path) -> str | None:
+    """Return the sha256 that was noted beside a file when it was fetched; None if none was."""
+    try:
+        words = path.with_name(path.name + DIGEST).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return None
+    return words[0] if words and re.fullmatch("[0-9a-f]{64}", words[0]) else None
 
 
 def _unpacked(entry: WeightFile, part: Path) -> Path:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evaluation.progress import bar
 
@@ -18,11 +20,19 @@ TIMEOUT = (15, 60)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # to get an answer; and connections that may break off without progress
 FIRST_ATTEMPTS = 2  # to connect while nothing has come: a wrong address is no better later
 AGAIN = "Run the same command again to go on from there."
+CONNECTION = re.compile(r"^(<[^>]*>|HTTPS?Connection\w*\([^)]*\)): ")  # how urllib3 begins
 NO_PAGE = "the address, or something on the way such as a login, answered with a web page"
 
 
 class FetchError(OSError):
-    """A file that could not be fetched: which, why, what to do."""
+    """A file that could not be fetched: which, why, what to do.
+
+    `cause` is why and what to do without which, so that it is told of several files once.
+    """
+
+    def __init__(self, text: str, *, cause: str | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause or text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +114,8 @@ def _receive(client: "requests.Session", part: Path, source: Source, *, name: st
         total = start + int(length) if length else None
         _write_facts(part, answer, source.url, total)
         check_space(part.parent, (total or 0) - start, name)
+        if total is not None and not start:
+            source.say(f"{name}: {size_text(total)} to fetch")
         _store(answer, part, source, name=name, start=start, total=total)
     return total is None or _size(part) == total
 
@@ -116,9 +128,13 @@ def _ask(
     try:
         return client.get(source.url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.RequestException as error:  # after the attempts of `session`
+        cause = (
+            f"{_short(error)}. Is there a network? Name another place with --mirror, or a folder "
+            "that has it with --from."
+        )
+        host = urlsplit(source.url).hostname or source.url
         raise FetchError(
-            f"{name} from {source.url}: {_short(error)}. Is there a network? Name another place "
-            "with --mirror, or a folder that has it with --from."
+            f"{name} from {source.url}: {cause}", cause=cause.replace(host, "its host")
         ) from error
 
 
@@ -154,13 +170,15 @@ def _check_answer(answer: "requests.Response", source: Source, *, name: str) -> 
     if answer.status_code >= 400:
         hint = {401: "it wants a login", 403: "it is refused", 404: "it is not there"}
         why = hint.get(answer.status_code, answer.reason or "the server fails")
-        raise FetchError(
-            f"{name} from {source.url}: {answer.status_code}, {why}. Name another place with "
-            "--mirror, or a folder that has it with --from."
+        cause = (
+            f"{answer.status_code}, {why}. Name another place with --mirror, or a folder that has "
+            "it with --from."
         )
+        raise FetchError(f"{name} from {source.url}: {cause}", cause=cause)
     kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
-        raise FetchError(f"{name} from {source.url}: {NO_PAGE}. Open it in a browser to see.")
+        cause = f"{NO_PAGE}. Open it in a browser to see."
+        raise FetchError(f"{name} from {source.url}: {cause}", cause=cause)
 
 
 def forget(part: Path) -> None:
@@ -203,6 +221,17 @@ def check_space(folder: Path, needed: int, name: str) -> None:
         )
 
 
+def size_text(size: int) -> str:
+    """Return a number of bytes in the unit that leaves up to three digits.
+
+    >>> size_text(289_000_123), size_text(456_318), size_text(12)
+    ('289 MB', '456 kB', '12 bytes')
+    """
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
@@ -210,4 +239,5 @@ def _size(path: Path) -> int:
 def _short(error: Exception) -> str:
     cause = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause  # urllib3's, without its list of attempts
-    return " ".join((str(cause) or type(error).__name__).split())[:200]
+    text = " ".join((str(cause) or type(error).__name__).split())
+    return CONNECTION.sub("", text)[:200]

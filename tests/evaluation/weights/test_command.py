@@ -1,5 +1,6 @@
 """The command, as a process: a mirror on this machine instead of the publishers."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -80,8 +81,64 @@ def test_without_a_file_it_lists_what_is_known_and_what_is_not(tmp_path):
     for entry in FILES.values():
         assert entry.file in text
         assert (entry.url or "no known address") in text
-    assert f"in place in {tmp_path}" in text.partition(NAME)[2].splitlines()[1]
-    assert "size not known here, sha256 10086976..., license not known here" in text
+    table = text.partition("\n\n")[0].splitlines()
+    cells = {line.split()[0]: line.split()[1:6] for line in table}
+    assert cells["vggish-10086976.pth"] == ["vggish", "-", "10086976", "-", "no"]
+    assert cells["openl3_audio_linear_env.h5"][1:3] == ["-", "-"]
+    assert f"here: in {tmp_path}." in text
+    assert text.count("not known here") == 1  # once for all of them
+
+
+def test_what_was_fetched_is_in_the_list_with_its_size_and_digest(mirror, tmp_path):
+    _, said = call(NAME, "--mirror", mirror, "--folder", tmp_path)
+    digest = hashlib.sha256(NAME.encode()).hexdigest()
+    assert said == [
+        f"{NAME}: {len(NAME)} bytes to fetch",
+        f"{NAME}: fetched, {len(NAME)} bytes, sha256 {digest} (none is known here: compare it with "
+        "a colleague's)",
+    ]
+    line = next(line for line in call("--folder", tmp_path)[0].splitlines() if NAME in line)
+    assert line.split()[1:8] == [
+        "vggish",
+        str(len(NAME)),
+        "bytes",
+        digest[:12],
+        "(noted)",
+        "-",
+        "yes",
+    ]
+
+
+def test_a_cause_of_several_failures_is_said_once(tmp_path):
+    parser = ArgumentParser()
+    add_arguments(parser)
+    said = []
+    words = ["--protocol", "audiocraft", "--from", str(tmp_path), "--folder", str(tmp_path / "w")]
+    with pytest.raises(OSError, match="5 of 5 files are not in place"):
+        run(parser.parse_args(words), said.append)
+    assert (
+        said[0]
+        == f"{tmp_path} has no {said[0].split()[3].rstrip(':')}: copy it there, or leave out --from"
+    )
+    assert len(said) == 2
+    assert said[1].count(", ") == 3
+    assert said[1].endswith(": the same")
+
+
+def test_addresses_that_cannot_be_reached_have_one_cause():
+    from evaluation.weights.http import FetchError, Source, download
+
+    causes = set()
+    for port in (9, 19):
+        with pytest.raises(FetchError) as caught:
+            download(
+                Path("nowhere.part"), Source(url=f"http://127.0.0.1:{port}/x", wait=0), name="x"
+            )
+        causes.add(caught.value.cause)
+    (cause,) = causes
+    assert cause.startswith(
+        "Failed to establish a new connection: [Errno 111] Connection refused. Is"
+    )
 
 
 def test_a_card_brings_its_files_and_what_they_need(mirror, tmp_path):
@@ -92,7 +149,7 @@ def test_a_card_brings_its_files_and_what_they_need(mirror, tmp_path):
     names = sorted(
         p.relative_to(weights).as_posix()
         for p in weights.rglob("*")
-        if p.is_file() and p.suffix != ".lock"
+        if p.is_file() and p.suffix not in (".lock", ".sha256")
     )
     assert names == sorted(
         [
@@ -138,7 +195,7 @@ def script(*words, **how):
 def test_results_are_on_stdout_and_exit_codes_tell_whose_fault_it_is(mirror, tmp_path):
     done = script(NAME, "--mirror", mirror, "--folder", tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / NAME}\n")
-    assert done.stderr.startswith(f"{NAME}: fetched, sha256 ")
+    assert f"\n{NAME}: fetched, {len(NAME)} bytes, sha256 " in done.stderr
     assert "none is known here" in done.stderr
     wrong = script("vggish.ckpt", "--folder", tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")

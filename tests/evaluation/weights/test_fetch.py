@@ -102,7 +102,8 @@ def get(server, folder, *, path="/net.pt", **facts):
 
 
 def left(folder):
-    return sorted(p.name for p in folder.rglob("*") if p.is_file())
+    """Return the names of all files but those of noted digests."""
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".sha256")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,26 @@ def test_a_file_is_fetched_once(server, tmp_path, facts, checked):
     assert (again.sha256, again.new) == (DIGEST, False)
     assert len(server.asked) == 1
     assert left(tmp_path) == ["net.pt"]
+    assert found.size == again.size == len(CONTENT)
+
+
+def test_the_digest_is_noted_beside_the_file_and_another_content_told_from_it(server, tmp_path):
+    found = get(server, tmp_path)
+    note = tmp_path / "net.pt.sha256"
+    assert note.read_text() == f"{DIGEST}  net.pt\n"  # as sha256sum -c reads it
+    found.path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(FetchError, match=f"and was {DIGEST} when it was fetched. Delete it"):
+        get(server, tmp_path)
+    assert note.read_text() == f"{DIGEST}  net.pt\n"
+    note.write_text("no digest\n")  # nor a note: what is there is noted
+    again = get(server, tmp_path)
+    assert (again.new, note.read_text()) == (False, f"{again.sha256}  net.pt\n")
+
+
+def test_the_size_is_said_when_the_server_has_named_it(server, tmp_path):
+    said = []
+    fetch(entry(), tmp_path, Source(url=f"{server.base}/net.pt", wait=0.01, say=said.append))
+    assert said == ["net.pt: 300 kB to fetch"]
 
 
 def test_a_packed_file_is_unpacked(server, tmp_path):
