@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.protocols.card import Bootstrap
-from evaluation.scorers.interval import FEWEST_CLIPS
+from evaluation.scorers.interval import FEWEST_CLIPS, too_few_resamples
 from evaluation.scorers.resampling import (
     Interval,
     draw_counts,
@@ -21,6 +21,10 @@ from evaluation.scorers.resampling import (
     spread_interval,
 )
 
+WHOLE_SETS = (
+    "interval from joint resamples of the features of both: where the mean of this difference over "
+    "sets of this N lies"
+)
 POWER = 0.8  # chance to see a difference of this size that `clips_needed` asks for
 CENTERS: dict[str, Callable[..., Any]] = {"mean": np.mean, "median": np.median}
 
@@ -87,6 +91,8 @@ def compare_draws(
 ) -> Difference:
     """Compare a score of a whole set, from its differences under the same resamples of clips.
 
+    The interval is where the mean of the difference over sets of this N lies.
+
     Args:
         difference: of the two scores.
         draws: float64 [R], b - a under each resample.
@@ -94,15 +100,16 @@ def compare_draws(
         settings: the share that the interval holds.
     """
     interval = spread_interval(difference, draws, settings.confidence)
-    return with_interval(
-        difference, interval, "interval from joint resamples of the features of both", n, settings
-    )
+    return with_interval(difference, interval, WHOLE_SETS, n, settings)
 
 
 def with_interval(
     difference: float, interval: Interval | None, method: str, n: int, settings: Bootstrap
 ) -> Difference:
     """Return a difference with what its interval says."""
+    few = too_few_resamples(settings.resamples, settings.confidence)
+    if interval is None and few is not None:
+        return without_interval(difference, few, n=n)
     if interval is None:
         return without_interval(difference, "most resamples have no value", n=n)
     return Difference(

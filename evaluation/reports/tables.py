@@ -64,13 +64,19 @@ def interval_notes(scores: Mapping[str, Score]) -> list[str]:
     of: dict[str, list[str]] = {}
     for score in scores.values():
         if score.interval is not None and "interval_of" in score.details:
-            text = f"the interval of {{}} is for {score.details['interval_of']}"
+            text = f"interval of {{}}: {score.details['interval_of']}{_cut(score)}"
         elif score.interval is None and "no_interval" in score.details:
             text = f"no interval of {{}}: {score.details['no_interval']}"
         else:
             continue
         of.setdefault(text, []).append(score.name)
     return [text.format(", ".join(keys)) for text, keys in of.items()]
+
+
+def _cut(score: Score) -> str:
+    """Say that an interval was cut at a bound of its score."""
+    bound = score.details.get("interval_cut")
+    return "" if bound is None else f"; cut at {bound:g}, below which no value can be"
 
 
 def bias_caveat(score: Score) -> str:
@@ -93,6 +99,16 @@ def label_of(score: Score) -> str:
     """Return what a reader sees of a metric; one of random weights says so wherever it is."""
     marked = score.label.startswith(STAND_IN) or not score.details.get("stand_in")
     return score.label if marked else STAND_IN + score.label
+
+
+def is_stand_in(score: Score) -> bool:
+    """Tell whether a score is of a network with random weights."""
+    return label_of(score).startswith(STAND_IN)
+
+
+def plain_title(score: Score) -> str:
+    """Return label and unit alone, where random weights are marked at each value."""
+    return title_of(score).removeprefix(STAND_IN)
 
 
 def title_of(score: Score) -> str:

@@ -1,13 +1,15 @@
 """All metrics of an evaluation at work: on waveforms pair by pair, on features after that."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evaluation.catalog import METRICS
 from evaluation.features.pairs import PairFeatures
 from evaluation.preparation.pair import Item
-from evaluation.protocols.card import ProtocolCard
+from evaluation.protocols.card import Bootstrap, ProtocolCard
 from evaluation.scorers.features import FeatureScorer, build_feature_scorer
+from evaluation.scorers.interval import too_few_resamples
 from evaluation.scorers.score import Score
 from evaluation.scorers.waveforms import Scorer, build_scorer
 
@@ -71,6 +73,7 @@ class Scorers:
                 scores[key], texts = scorer.score(own, self.card.bootstrap)
                 for name, value in scorer.values(own).items():
                     values.setdefault(name, {})[key] = value
+            scores[key] = _explained(scores[key], self.card.bootstrap)
             notes += texts
         return scores, notes, values
 
@@ -88,6 +91,14 @@ class Scorers:
             for label, score in found.items():
                 classes[label][key] = score
         return classes
+
+
+def _explained(score: Score, settings: Bootstrap) -> Score:
+    """Say why a score has no interval where the card draws too few resamples for one."""
+    few = too_few_resamples(settings.resamples, settings.confidence)
+    if few is None or score.interval is not None:
+        return score
+    return replace(score, details={"no_interval": few} | score.details)
 
 
 def too_short(features: Mapping[str, PairFeatures]) -> Iterable[str]:

@@ -17,7 +17,7 @@ from evaluation.metrics.frechet_resampling import make_resampler
 from evaluation.metrics.gaussian import small_sample_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.score import Score
-from evaluation.scorers.sets import SetScorer, check_sets
+from evaluation.scorers.sets import OF_MEAN, SetScorer, check_sets
 from evaluation.scorers.spread import bias_of, spread
 
 VECTORS = ("float32", "float16")
@@ -121,7 +121,8 @@ class FrechetScorer(SetScorer):
         if reason is not None:
             return self.make(value, details, reason=reason, n=clips), []
         resampler = make_resampler(*self.sides(features))
-        interval, how = spread(resampler, value, clips, settings)
+        lowest = -math.inf if value < 0 else 0.0  # by other tools' methods
+        interval, how = spread(resampler, value, clips, settings, lowest=lowest)
         details |= how | {
             "method": self.method,
             "statistics": self.statistics,
@@ -219,7 +220,7 @@ class InfinityScorer(SetScorer):
                 "reference_self": None,
             }
         )
-        details["interval_of"] = "the limit; its spread is that of the plain distance"
+        details["interval_of"] = f"{OF_MEAN}, if it spreads as the plain distance does"
         if self.options["recipe"] == "both" and not (bias and bias["linear"]):
             why = bias["method"].partition("; ")[2] if bias else "too few clips"
             details["unreliable_limit"] = line["limit"]

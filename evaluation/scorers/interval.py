@@ -1,5 +1,6 @@
 """Confidence intervals by resampling clips: windows of one clip are not independent."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,21 @@ FEWEST_CLIPS = 8  # below this a bootstrap says more about itself than about the
 Statistic = Callable[[np.ndarray], float]
 
 
+def too_few_resamples(resamples: int, confidence: float) -> str | None:
+    """Say that resamples are too few to have ends: one at least belongs beyond each of them.
+
+    >>> too_few_resamples(39, 0.95)
+    '39 resamples are too few for a 95% interval, which takes 40 or more'
+    """
+    least = math.ceil(2 / (1 - confidence) - 1e-9)
+    if resamples >= least:
+        return None
+    return (
+        f"{resamples} resamples are too few for a {100 * confidence:.4g}% interval, "
+        f"which takes {least} or more"
+    )
+
+
 def clip_interval(
     num_clips: int, statistic: Statistic, *, settings: Bootstrap, method: str
 ) -> tuple[float, float] | None:
@@ -21,15 +37,14 @@ def clip_interval(
         num_clips: how many clips there are.
         statistic: maps int64 [num_clips] indices of clips, drawn with replacement, to a value.
         settings: resamples, confidence and seed; the same seed gives the same interval.
-        method: "percentile"; or "basic" for a statistic that grows when clips repeat, as a Frechet
-            distance does. A resample is then to the sample what the sample is to the truth, so
-            "basic" takes the bias out (and can lie below the plain value), where "percentile"
-            would double it and miss the truth nearly always.
+        method: "percentile"; or "basic" for one that is reflected about the value.
 
     Returns:
-        the two ends; None with fewer than `FEWEST_CLIPS` clips or if the value is not finite.
+        the two ends; None with fewer than `FEWEST_CLIPS` clips, with too few resamples for the
+        confidence, or if the value is not finite.
     """
-    if num_clips < FEWEST_CLIPS or not np.isfinite(statistic(np.arange(num_clips))):
+    few = too_few_resamples(settings.resamples, settings.confidence) is not None
+    if few or num_clips < FEWEST_CLIPS or not np.isfinite(statistic(np.arange(num_clips))):
         return None
     result = bootstrap(
         (np.arange(num_clips),),

@@ -3,9 +3,9 @@
 import numpy as np
 
 from evaluation.protocols.card import Bootstrap
-from evaluation.scorers.interval import FEWEST_CLIPS
+from evaluation.scorers.interval import FEWEST_CLIPS, too_few_resamples
 
-__all__ = ["FEWEST_CLIPS", "draw_counts", "percentile_interval", "spread_interval"]
+__all__ = ["FEWEST_CLIPS", "cut_below", "draw_counts", "percentile_interval", "spread_interval"]
 
 Interval = tuple[float, float]
 
@@ -34,8 +34,10 @@ def percentile_interval(draws: np.ndarray, confidence: float) -> Interval | None
         confidence: the share, in (0, 1).
 
     Returns:
-        the two ends; None if half of the draws or more are not finite.
+        the two ends; None if half of the draws or more are not finite, or they are too few.
     """
+    if too_few_resamples(len(draws), confidence) is not None:
+        return None
     finite = draws[np.isfinite(draws)]
     if 2 * len(finite) <= len(draws):
         return None
@@ -44,12 +46,24 @@ def percentile_interval(draws: np.ndarray, confidence: float) -> Interval | None
     return float(low), float(high)
 
 
+def cut_below(interval: Interval | None, lowest: float) -> tuple[Interval | None, dict[str, float]]:
+    """Cut an interval at a bound of the score.
+
+    Returns:
+        the interval; and where it was cut, for the details of the score: nothing if it was not.
+    """
+    if interval is None or interval[0] >= lowest:
+        return interval, {}
+    return (lowest, max(lowest, interval[1])), {"interval_cut": lowest}
+
+
 def spread_interval(value: float, draws: np.ndarray, confidence: float) -> Interval | None:
     """Interval of a score that moves when clips repeat, such as a Frechet distance.
 
-    The deviations of the resamples from their own mean, laid around the value: what the same number
-    of other clips could have given. The shift of that mean, which holds the bias twice over and
-    with fewer embeddings than dimensions much more, stays out of it.
+    Where the mean of the score over sets of as many clips lies: the deviations of the resamples
+    from their own mean, laid around the value. The shift of that mean, which is the bias once more
+    and with fewer embeddings than dimensions much more, stays out of it. The deviations are not
+    reflected about the value: such a score is skewed to the right, and so are its resamples.
 
     Args:
         value: the score of all clips.
@@ -60,4 +74,4 @@ def spread_interval(value: float, draws: np.ndarray, confidence: float) -> Inter
     if ends is None or not np.isfinite(value):
         return None
     center = float(draws[np.isfinite(draws)].mean())
-    return value + center - ends[1], value + center - ends[0]
+    return value + ends[0] - center, value + ends[1] - center

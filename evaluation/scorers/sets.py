@@ -20,10 +20,15 @@ from evaluation.metrics.inception import (
 from evaluation.metrics.kernel import KernelSums, check_bandwidth, kernel_sums
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.base import HALVINGS, ScorerBase, finite_or_none, references_alone
-from evaluation.scorers.resampling import FEWEST_CLIPS, draw_counts, spread_interval
+from evaluation.scorers.resampling import (
+    FEWEST_CLIPS,
+    cut_below,
+    draw_counts,
+    spread_interval,
+)
 from evaluation.scorers.score import Score
 
-AS_MANY = "what as many other clips could give; a bias of their number stays in it"
+OF_MEAN = "where the mean of this score over sets of this N lies"
 ONE_SPLIT = "a set taken whole varies less when its sounds repeat than among other sets"
 ROWS = ("mean_logits", "items")
 
@@ -107,7 +112,7 @@ class KernelScorer(SetScorer):
             if features.as_generated is not None
             else self._reference_halves(sums),
             "reference_self": None,
-            "interval_of": "the distance over clips like these, at this bandwidth",
+            "interval_of": f"{OF_MEAN}, at this bandwidth",
             "bias": {"estimate": 0.0, "method": "none by construction: no pair of equals"},
         }
         return self.make(value, details, n=clips, interval=interval), []
@@ -195,13 +200,14 @@ class InceptionScorer(SetScorer):
         elif clips >= FEWEST_CLIPS:
             draws = self.resampled(features, draw_counts(clips, settings))
             interval = spread_interval(value, draws, settings.confidence)
-            interval = None if interval is None else (max(1.0, interval[0]), interval[1])
+            interval, cut = cut_below(interval, 1.0)
+            details |= cut
         details |= {
             "splits": self.splits,
             "splits_std": float(self._splits(features).std(correction=0)),
             "reference_self": finite_or_none(self.value(references_alone(features))[0]),
             "reference_halves": None,
-            "interval_of": AS_MANY,
+            "interval_of": OF_MEAN,
         }
         return self.make(value, details, n=clips, interval=interval), []
 
@@ -253,7 +259,7 @@ def check_sets(reference: Sequence[Tensor], generated: Sequence[Tensor]) -> None
 
 def interval_text(draws: int, units: int, clips: int) -> dict[str, Any]:
     """Say how an interval was drawn."""
-    found: dict[str, Any] = {"interval_of": AS_MANY, "interval_resamples": draws}
+    found: dict[str, Any] = {"interval_of": OF_MEAN, "interval_resamples": draws}
     return found | ({"interval_groups": units} if units != clips else {})
 
 

@@ -7,7 +7,14 @@ import numpy as np
 from evaluation.metrics.extrapolation import LINEAR, Bias, small_sample_bias
 from evaluation.metrics.frechet_resampling import Resampler, affordable
 from evaluation.protocols.card import Bootstrap
-from evaluation.scorers.resampling import FEWEST_CLIPS, Interval, draw_counts, spread_interval
+from evaluation.scorers.interval import too_few_resamples
+from evaluation.scorers.resampling import (
+    FEWEST_CLIPS,
+    Interval,
+    cut_below,
+    draw_counts,
+    spread_interval,
+)
 from evaluation.scorers.sets import interval_text
 
 
@@ -19,16 +26,23 @@ def spread(
     *,
     lowest: float = 0.0,
 ) -> tuple[Interval | None, dict[str, Any]]:
-    """Return the interval around a distance, and how it was drawn."""
+    """Return the interval around a distance, and how it was drawn or why there is none.
+
+    It is cut at ``lowest``, which the details then say.
+    """
     units = min(resampler.units)
     if clips < FEWEST_CLIPS:
         return None, {}
     resamples = affordable(resampler, settings.resamples)
+    few = too_few_resamples(resamples, settings.confidence)
+    if few is not None:
+        return None, {"no_interval": few}
     counts = draw_counts(units, settings, resamples=resamples)
     ends = spread_interval(value, resampler.distances(counts, counts), settings.confidence)
+    ends, cut = cut_below(ends, lowest)
     if ends is None:
         return None, {}
-    return (max(lowest, ends[0]), max(lowest, ends[1])), interval_text(len(counts), units, clips)
+    return ends, interval_text(len(counts), units, clips) | cut
 
 
 def bias_of(resampler: Resampler, seed: int) -> dict[str, Any] | None:

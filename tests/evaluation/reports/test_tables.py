@@ -77,14 +77,16 @@ def test_a_divergence_below_zero_is_explained():
 
 
 def test_intervals_say_what_they_are_for_and_why_there_is_none():
-    of, none = {"interval_of": "clips like these"}, {"no_interval": "too narrow"}
+    of, none = {"interval_of": "the mean"}, {"no_interval": "too narrow"}
     scores = {
         "a": Score.of("si_sdr", 1.0, n=9, interval=(0.0, 2.0), details=of),
         "b": Score.of("density_passt", 1.0, n=9, details=none),
+        "c": Score.of("fad_vggish", 1.0, n=9, interval=(0, 2), details=of | {"interval_cut": 0.0}),
     }
     assert interval_notes(scores) == [
-        "the interval of si_sdr is for clips like these",
+        "interval of si_sdr: the mean",
         "no interval of density_passt: too narrow",
+        "interval of fad_vggish: the mean; cut at 0, below which no value can be",
     ]
 
 
