@@ -31,6 +31,16 @@ def test_stereo():
         run(noise(channels=3), "stereo")
 
 
+def test_a_network_gets_the_channels_it_takes():
+    single, both = noise(), noise(channels=2)
+    assert torch.equal(single.of_channels(1), single.waveform[0])
+    assert both.of_channels(2) is both.waveform
+    with pytest.raises(ValueError, match=r"sound of 2 channels, got 1: .* lack `stereo`"):
+        single.of_channels(2)
+    with pytest.raises(ValueError, match="lack `mono: mean`"):
+        both.of_channels(1)
+
+
 def test_mixing_and_resampling_can_change_places_but_not_a_level_rule():
     stereo = noise(channels=2, rate=48000)
     mono, rate = {"mono": "mean"}, {"resample": {"rate": 16000, "method": "sinc_hann6"}}
