@@ -18,8 +18,9 @@ EXAMPLES = """examples:
   audiogen generate --prompts clips.csv --model FOLDER --shard 2/8      the second of 8 jobs
   audiogen generate "rain" --model FOLDER --continue start.wav --duration 8
 
-The same command again goes on where it was stopped. Each sound has a .json file beside it that
-says how it was made, and index.html in the folder plays them all.
+The same command again goes on where it was stopped; beside one that still runs, the two share the
+work. Each sound has a .json file beside it that says how it was made, and index.html in the folder
+plays them all.
 """
 
 
