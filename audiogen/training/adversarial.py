@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from audiogen.codec.adversarial import adversarial_loss, feature_matching_loss
+from audiogen.training.gradients import clip_gradients, require_finite_norm
 from audiogen.training.precision import floats, full_precision
-from audiogen.training.recording import average_gradients, clip_gradients, require_finite_norm
+from audiogen.training.ranks import average_gradients
 
 
 class Adversarial(nn.Module):

@@ -17,14 +17,10 @@ from audiogen.training.accumulation import balance, split_batch
 from audiogen.training.adversarial import Adversarial
 from audiogen.training.codebook_start import CodebookStart
 from audiogen.training.codec_health import CodebookWatch, Score, scores
+from audiogen.training.gradients import clip_gradients, require_finite_norm
 from audiogen.training.precision import check_precision, full_precision
-from audiogen.training.ranks import average_buffers, world_size
-from audiogen.training.recording import (
-    RecordingModule,
-    average_gradients,
-    clip_gradients,
-    require_finite_norm,
-)
+from audiogen.training.ranks import average_buffers, average_gradients, world_size
+from audiogen.training.recording import RecordingModule
 from audiogen.training.regions import compile_regions
 from audiogen.training.schedules import Schedule, constant, set_learning_rate
 

@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from audiogen.training.recording import clip_gradients, require_finite_norm
+from audiogen.training.gradients import clip_gradients, require_finite_norm
 
 Groups = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 

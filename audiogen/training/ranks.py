@@ -1,4 +1,6 @@
-"""What the processes of a training join: batches, buffers, names."""
+"""What the processes of a training join: batches, gradients, buffers, names."""
+
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -19,17 +21,26 @@ def gather_items(values: Tensor) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)
 
 
-@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients of all processes, after as many backward passes as one likes."""
+    _average([p.grad for p in parameters if p.grad is not None])
+
+
 def average_buffers(module: nn.Module) -> None:
     """Replace every floating-point buffer by its mean over the processes."""
-    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-    if world_size() == 1 or not buffers:
+    _average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+
+
+@torch.no_grad()
+def _average(tensors: Sequence[Tensor]) -> None:
+    """Replace tensors by their means over the processes, in one exchange."""
+    if world_size() == 1 or not tensors:
         return
-    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
     dist.all_reduce(flat)
     flat /= world_size()
-    for buffer, mean in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
-        buffer.copy_(mean.view_as(buffer))
+    for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
 
 
 def names_of_all(names: list[str]) -> list[str]:

@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch import Tensor
 
 from audiogen.training.ranks import names_of_all
 
@@ -182,45 +181,3 @@ class RecordingModule(LightningModule):
                 f"the loss is {loss} after update {self.updates}: the run has diverged; lower the "
                 "learning rate or clip gradients, and remove the run folder to begin anew"
             )
-
-
-def clip_gradients(parameters: Iterable[nn.Parameter], limit: float | None) -> Tensor:
-    """Scale gradients to a global norm of at most ``limit``; return the norm they had, float [].
-
-    Raises:
-        ValueError: if the limit is not above 0: a negative one would climb the loss.
-    """
-    if limit is not None and not limit > 0:
-        raise ValueError(f"gradient_clip must be above 0, or null for no limit, got {limit}")
-    learned = list(parameters)
-    norm = nn.utils.get_total_norm([p.grad for p in learned if p.grad is not None])
-    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm  # of all shares
-    nn.utils.clip_grads_with_norm_(learned, math.inf if limit is None else limit, norm)
-    return norm
-
-
-def require_finite_norm(norm: Tensor, *, whose: str, update: int | None = None) -> None:
-    """Raise before an optimizer writes a gradient that is not finite into weights.
-
-    Call it with the norm of gradients that were averaged over the ranks: all of them raise.
-    """
-    if not norm.isfinite():
-        when = "" if update is None else f" in update {update}"
-        raise FloatingPointError(
-            f"the gradient of {whose} is not finite{when} (norm {float(norm)}), so its weights "
-            "were left as they are: the run has diverged, or the batch holds such samples; lower "
-            "the learning rate or clip gradients, or repair the sound, and give resume_from=... a "
-            "checkpoint of before"
-        )
-
-
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Average the gradients of all ranks, after as many backward passes as one likes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    torch.distributed.all_reduce(flat)
-    flat /= torch.distributed.get_world_size()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
