@@ -97,6 +97,7 @@ def _writers(report: "Report", files: Mapping[str, Path | None]) -> list[Writer]
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    add("--name", metavar="NAME", help="of the system, in tables; default: its folder's")
     add("--json", type=Path, metavar="FILE", help=f"the whole report{JSON_HELP}, pairs left out")
     add("--html", type=Path, metavar="FILE", help="the report as one page, with clips to play")
     add("--markdown", type=Path, metavar="FILE", help="the scores as a row in Markdown")

@@ -14,3 +14,8 @@ class Sources:
     labels: Path | None = None  # .csv or .jsonl
     round_trips: Path | None = None  # folder of the references after a codec
     allow_extra: bool = False  # leave out generated sounds that have no reference
+    name: str | None = None  # of the system that made them; None is that of their folder
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not (self.name.strip() and self.name.isprintable()):
+            raise ValueError(f"name must be text on one line, got {self.name!r}")

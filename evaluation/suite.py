@@ -37,6 +37,7 @@ def evaluate(
     dtype: str | None = None,
     sanity: bool = True,
     round_trips: str | Path | None = None,
+    name: str | None = None,
     date: str | None = None,
     progress: bool = False,
 ) -> Report:
@@ -62,6 +63,7 @@ def evaluate(
         dtype: "float32" or "bfloat16", of the networks' work; None is what the card says.
         sanity: also score silence, noise, other references and shuffled captions.
         round_trips: folder of the references' round trips through a codec, for the same battery.
+        name: of the system, in tables and comparisons; None is that of the generated folder.
         date: goes into the report as it is.
         progress: say on stderr how far it is: a bar on a terminal, else a line now and then.
 
@@ -86,6 +88,7 @@ def evaluate(
         labels=_path(labels),
         round_trips=_path(round_trips),
         allow_extra=allow_extra,
+        name=name,
     )
     card = protocol if isinstance(protocol, ProtocolCard) else load_protocol(protocol)
     return score_sources(sources, card, metrics, settings=settings, date=date)

@@ -11,8 +11,8 @@ from evaluation.comparison.damage import check_numbers
 from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.protocols.title import PROSE
-from evaluation.reports.report import Report, ReportError, Score, flatten
-from evaluation.reports.tables import STAND_IN, label_of
+from evaluation.reports.report import Report, ReportError, flatten
+from evaluation.reports.tables import is_stand_in
 
 __all__ = ["CompareError", "compare_reports", "comparison_text", "differing_fields"]
 
@@ -82,15 +82,22 @@ def compare_reports(
 
 
 def named_reports(paths: Sequence[Path]) -> dict[str, Report]:
-    """Read reports; each is called by its file name, or by its whole path if that is taken."""
-    stems = [path.stem for path in paths]
-    names = [
-        path.stem if stems.count(path.stem) == 1 else str(path.with_suffix("")) for path in paths
-    ]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    """Read reports; each is called as its system is, or where two are, by its file as well."""
+    resolved = [path.resolve() for path in paths]
+    if len(set(resolved)) < len(paths):
+        twice = next(path for path in paths if resolved.count(path.resolve()) > 1)
         raise CompareError(f"{twice} is given twice. Pass each report once.")
-    return {name: _read(path) for name, path in zip(names, paths, strict=True)}
+    reports = [_read(path) for path in paths]
+    stems = [path.stem for path in paths]
+    files = [p.stem if stems.count(p.stem) == 1 else str(p.with_suffix("")) for p in paths]
+    names = [report.name() for report in reports]
+    told = [
+        name if names.count(name) == 1 else f"{name} ({file})" if report.data.get("name") else file
+        for name, file, report in zip(names, files, reports, strict=True)
+    ]
+    if len(set(told)) < len(told):  # a file may be called as another's system is
+        told = [f"{name} ({path})" for name, path in zip(names, paths, strict=True)]
+    return dict(zip(told, reports, strict=True))
 
 
 def _read(path: Path) -> Report:
@@ -169,13 +176,9 @@ def _must_agree(report: Report, metrics: Set[str]) -> dict[str, Any]:
                 fields |= flatten(value, f"features.{name}.{fact}")
         details = report.scores[key].details
         fields |= {f"{key}.{name}": details[name] for name in SCORE_FACTS if name in details}
-        if _is_stand_in(report.scores[key]):
+        if is_stand_in(report.scores[key]):
             fields[f"{key}.stand_in"] = True
     return fields
-
-
-def _is_stand_in(score: Score) -> bool:
-    return label_of(score).startswith(STAND_IN)
 
 
 def _sha256(value: Any) -> str:

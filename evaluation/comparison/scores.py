@@ -16,7 +16,7 @@ from evaluation.comparison.paired import (
 )
 from evaluation.protocols.card import Bootstrap
 from evaluation.reports.report import Report, Score
-from evaluation.reports.tables import STAND_IN, label_of, value_of
+from evaluation.reports.tables import is_stand_in, label_of, value_of
 
 NOT_ALIKE = "random weights against trained ones: never compared"
 
@@ -37,7 +37,12 @@ def compare_score(key: str, reports: Mapping[str, Report], *, cache: Path | None
         "unit": first.unit,
         "best": first.best,
         "values": {
-            name: {"value": _finite(score), "interval": score.interval, "n": score.n}
+            name: {
+                "value": _finite(score),
+                "interval": score.interval,
+                "n": score.n,
+                "stand_in": is_stand_in(score),
+            }
             for name, score in scores.items()
         },
         "differences": [
@@ -45,11 +50,6 @@ def compare_score(key: str, reports: Mapping[str, Report], *, cache: Path | None
             for a, b in combinations(reports, 2)
         ],
     }
-
-
-def is_stand_in(score: Score) -> bool:
-    """Tell whether a score is of a network with random weights."""
-    return label_of(score).startswith(STAND_IN)
 
 
 def _difference(key: str, a: Report, b: Report, cache: Path | None) -> Difference:

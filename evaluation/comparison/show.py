@@ -3,9 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evaluation.reports.latex import latex_text, packages_line
-from evaluation.reports.rows import ARROWS, markdown_text
-from evaluation.reports.tables import Rows, as_text
+from evaluation.reports.latex import (
+    LATEX_MARK,
+    MARK,
+    latex_cell,
+    latex_heading,
+    latex_notes,
+    latex_text,
+    packages_line,
+)
+from evaluation.reports.rows import ARROWS, STAND_IN_NOTE, markdown_text
+from evaluation.reports.tables import STAND_IN, Rows, as_text
 from evaluation.scorers.score import better
 
 Comparison = Mapping[str, Any]
@@ -143,19 +151,23 @@ def comparison_latex(comparison: Comparison) -> str:
     """Return a row per report and one per difference; what it needs is in its first line."""
     scores = list(comparison["scores"].values())
     names = [report["name"] for report in comparison["reports"]]
-    titles = [f"{latex_text(title(score))} {ARROWS[score['best']][1]}" for score in scores]
+    titles = [
+        latex_heading(title(score).removeprefix(STAND_IN), ARROWS[score["best"]][1])
+        for score in scores
+    ]
     body = [
         [latex_text(name), *(_latex_value(score["values"][name]) for score in scores)]
         for name in names
     ]
     body.append([])
     for other in names[1:]:
-        found = [_between(score, names[0], other) for score in scores]
-        cells = [_latex_value({"value": d["value"], "interval": d["interval"]}) for d in found]
-        body.append([latex_text(f"{other} - {names[0]}"), *cells])
-    comments = [*differing_lines(comparison), *notes(comparison)]
+        found = [
+            {**_between(score, names[0], other), "stand_in": score["label"].startswith(STAND_IN)}
+            for score in scores
+        ]
+        body.append([latex_text(f"{other} - {names[0]}"), *map(_latex_value, found)])
     lines = [
-        *(f"% {latex_text(line)}" for line in comments if line),
+        *(f"% {latex_text(line)}" for line in notes(comparison)),
         rf"\begin{{tabular}}{{l{'r' * len(titles)}}}",
         r"\toprule",
         _latex_line(["", *titles]),
@@ -163,9 +175,18 @@ def comparison_latex(comparison: Comparison) -> str:
         *(_latex_line(cells) if cells else r"\midrule" for cells in body),
         r"\bottomrule",
         r"\end{tabular}",
+        *latex_notes(_table_notes(comparison)),
         "",
     ]
     return "\n".join([packages_line(lines), *lines])
+
+
+def _table_notes(comparison: Comparison) -> list[str]:
+    """Return what must be read with the table in a paper; the rest is in comments."""
+    lines = [line for line in differing_lines(comparison) if line]
+    if any(score["label"].startswith(STAND_IN) for score in comparison["scores"].values()):
+        lines.append(f"{MARK} {STAND_IN_NOTE}")
+    return [*lines, f"In brackets the {comparison['interval']}, from resampling clips."]
 
 
 def _between(score: Mapping[str, Any], a: str, b: str) -> Mapping[str, Any]:
@@ -175,10 +196,8 @@ def _between(score: Mapping[str, Any], a: str, b: str) -> Mapping[str, Any]:
 def _latex_value(entry: Mapping[str, Any]) -> str:
     if entry["value"] is None:
         return "--"
-    interval = entry["interval"]
-    return _number(entry["value"]) + (
-        rf" {{\scriptsize {_interval(interval)}}}" if interval else ""
-    )
+    mark = LATEX_MARK if entry["stand_in"] else ""
+    return latex_cell(f"{_number(entry['value'])}{mark}", _interval(entry["interval"]))
 
 
 def _latex_line(cells: Sequence[str]) -> str:

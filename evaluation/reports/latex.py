@@ -1,11 +1,14 @@
 """Text inside of a LaTeX table: nothing of it is read as a command, and pdflatex can print it."""
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterable
 
 from evaluation.folders import printable
 
+MARK, LATEX_MARK = "†", r"$^\dagger$"
+HEADING = 14  # letters of a line of a heading
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -47,6 +50,35 @@ def latex_text(text: str) -> str:
     plain = printable(unicodedata.normalize("NFC", " ".join(text.split())))
     escaped = "".join(ESCAPES.get(letter, letter) for letter in plain)
     return re.sub("-(?=-)", "-{}", escaped)  # two would become a dash
+
+
+def latex_heading(title: str, arrow: str) -> str:
+    r"""Return the heading of a column of numbers, broken so that many fit on a page.
+
+    >>> latex_heading("KL divergence of classes, nats", "$\\downarrow$")
+    '{\\footnotesize\\shortstack[r]{KL divergence\\\\of classes,\\\\nats $\\downarrow$}}'
+    """
+    lines = textwrap.wrap(title, HEADING, break_long_words=False, break_on_hyphens=False) or [""]
+    broken = r"\\".join(map(latex_text, lines))
+    return rf"{{\footnotesize\shortstack[r]{{{broken} {arrow}}}}}"
+
+
+def latex_cell(value: str, interval: str) -> str:
+    r"""Return a value with its interval under it, which takes half of the width.
+
+    >>> latex_cell("1.5", "[1, 2]")
+    '\\shortstack[r]{1.5\\\\ {\\scriptsize [1, 2]}}'
+    """
+    return rf"\shortstack[r]{{{value}\\ {{\scriptsize {interval}}}}}" if interval else value
+
+
+def latex_notes(notes: Iterable[str]) -> list[str]:
+    """Return the lines that set notes under a table, each a paragraph as wide as the page."""
+    body = [rf"{latex_text(note).replace(MARK, LATEX_MARK)}\par" for note in notes]
+    if not body:
+        return []
+    return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright", *body,
+            r"\end{minipage}"]  # fmt: skip
 
 
 def packages_line(lines: Iterable[str]) -> str:

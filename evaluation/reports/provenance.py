@@ -20,6 +20,7 @@ def describe_data(
     reference, generated = sources.reference, sources.generated
     extra = extra_names(list_sounds(reference), list_sounds(generated))
     return {
+        "name": sources.name,
         "pairs": len(items),
         "reference": {"folder": str(reference), "sha256": _set_sha256(items, "reference_sha256")},
         "generated": {"folder": str(generated), "sha256": _set_sha256(items, "generated_sha256")},

@@ -110,7 +110,7 @@ class Report:
         """Return the scores as one row of a Markdown table, with what must stand under it.
 
         Args:
-            name: of the row; None for that of the generated folder.
+            name: of the row; None for that of the report.
         """
         from evaluation.reports.rows import markdown_table
 
@@ -143,8 +143,9 @@ class Report:
         write_text(path, report_page(self, sounds=sounds))
 
     def name(self) -> str:
-        """Return what the generated set is called: the name of its folder."""
-        return Path(self.data["generated"].get("folder", "generated")).name or "generated"
+        """Return what the system is called: the name it was given, else that of its folder."""
+        folder = Path(self.data["generated"].get("folder", "generated")).name
+        return self.data.get("name") or folder or "generated"
 
     def summary(self) -> str:
         """Return one line: protocol, N, and which sounds."""

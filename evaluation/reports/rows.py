@@ -3,18 +3,27 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluation.folders import printable
-from evaluation.reports.latex import latex_text, packages_line
-from evaluation.reports.tables import count_text, title_of, value_keys, value_of
+from evaluation.reports.latex import (
+    LATEX_MARK,
+    MARK,
+    latex_cell,
+    latex_heading,
+    latex_notes,
+    latex_text,
+    packages_line,
+)
+from evaluation.reports.tables import count_text, is_stand_in, plain_title, value_keys, value_of
 from evaluation.scorers.score import Score
 
 if TYPE_CHECKING:
     from evaluation.reports.report import Report
 
 ARROWS = {"low": ("↓", r"$\downarrow$"), "high": ("↑", r"$\uparrow$"), "zero": ("→ 0", r"$\to 0$")}
+STAND_IN_NOTE = "Random weights in the place of a trained network: says nothing about the sounds."
 MARKDOWN = {letter: f"\\{letter}" for letter in "\\`*_[]|<>~#"}
 
 
@@ -26,30 +35,31 @@ def markdown_table(reports: Mapping[str, "Report"]) -> str:
     """
     columns = _columns(list(reports.values()))
     titles = [
-        f"{markdown_text(title_of(score))} {ARROWS[score.best][0]}" for score in columns.values()
+        f"{markdown_text(plain_title(score))} {ARROWS[score.best][0]}" for score in columns.values()
     ]
     lines = [["", *titles, "N", "protocol"], ["---", *["---:"] * (len(titles) + 1), "---"]]
     for name, report in reports.items():
-        values = [_cell(report, key, " {}") for key in columns]
+        values = [_cell(report, key, "{} {}".format, mark=MARK) for key in columns]
         lines.append(
             [markdown_text(name), *values, _count(report), markdown_text(report.card_title())]
         )
     table = ["| " + " | ".join(cells) + " |" for cells in lines]
-    return "\n".join([*table, "", *(f"{markdown_text(note)}  " for note in _notes(reports)), ""])
+    notes = [*_notes(reports), *_origins(reports)]
+    return "\n".join([*table, "", *(f"{markdown_text(note)}  " for note in notes), ""])
 
 
 def latex_table(reports: Mapping[str, "Report"]) -> str:
     """Return the same table for LaTeX; what it needs is in its first line."""
     columns = _columns(list(reports.values()))
     titles = [
-        f"{latex_text(title_of(score))} {ARROWS[score.best][1]}" for score in columns.values()
+        latex_heading(plain_title(score), ARROWS[score.best][1]) for score in columns.values()
     ]
     body = []
     for name, report in reports.items():
-        values = [_cell(report, key, r" {{\scriptsize {}}}") for key in columns]
+        values = [_cell(report, key, latex_cell, mark=LATEX_MARK) for key in columns]
         body.append([latex_text(name), *values, _count(report), latex_text(report.card_title())])
     lines = [
-        *(f"% {latex_text(note)}" for note in _notes(reports)),
+        *(f"% {latex_text(note)}" for note in _origins(reports)),
         rf"\begin{{tabular}}{{l{'r' * (len(titles) + 1)}l}}",
         r"\toprule",
         _latex_line(["", *titles, "$N$", "Protocol"]),
@@ -57,6 +67,7 @@ def latex_table(reports: Mapping[str, "Report"]) -> str:
         *map(_latex_line, body),
         r"\bottomrule",
         r"\end{tabular}",
+        *latex_notes(_notes(reports)),
         "",
     ]
     return "\n".join([packages_line(lines), *lines])
@@ -92,14 +103,17 @@ def _columns(reports: Sequence["Report"]) -> dict[str, Score]:
     return columns
 
 
-def _cell(report: "Report", key: str, form: str) -> str:
-    """Return value, interval in a form of its own, and N where it is not that of the report."""
+def _cell(report: "Report", key: str, form: Callable[[str, str], str], *, mark: str) -> str:
+    """Return value and interval in some form, and N where it is not that of the report.
+
+    A value of random weights has a mark of its own, which goes with it wherever it is copied.
+    """
     score = report.scores.get(key)
     if score is None or math.isnan(score.value):
         return "--"
-    interval = form.format(score.interval_text()) if score.interval else ""
+    marked = mark if is_stand_in(score) else ""
     count = f" (N = {count_text(score)})" if score.n != report.data["pairs"] else ""
-    return f"{score.value:.4g}{interval}{count}"
+    return form(f"{score.value:.4g}{marked}", score.interval_text()).strip() + count
 
 
 def _count(report: "Report") -> str:
@@ -107,16 +121,25 @@ def _count(report: "Report") -> str:
 
 
 def _notes(reports: Mapping[str, "Report"]) -> list[str]:
-    """Return what must stand under the table, or above it as comments."""
+    """Return what must stand under the table."""
     first = next(iter(reports.values()))
     notes = [f"In brackets the {first.interval_title()}, from resampling clips."]
+    if any(is_stand_in(score) for report in reports.values() for score in report.scores.values()):
+        notes.insert(0, f"{MARK} {STAND_IN_NOTE}")
     for name, report in reports.items():
-        notes.append(f"{name}: {report.summary()}, instrument {report.provenance['instrument']}.")
         missing = ", ".join(report.not_computed)
         notes += [f"{name}: not computed: {missing}."] if missing else []
         notes += [f"{name}: {flag}" for flag in report.flags]
         notes += [f"{name}: warning: {text}" for text in report.warnings]
     return notes
+
+
+def _origins(reports: Mapping[str, "Report"]) -> list[str]:
+    """Return what each row was made with."""
+    return [
+        f"{name}: {report.summary()}, instrument {report.provenance['instrument']}."
+        for name, report in reports.items()
+    ]
 
 
 def _latex_line(cells: Sequence[str]) -> str:

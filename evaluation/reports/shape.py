@@ -88,6 +88,7 @@ def _check_origin(report: "Report") -> None:
     libraries = report.provenance.get("libraries", {})
     _each(libraries, "a text", "provenance.libraries", missing=True)
     expect(report.data["pairs"], "a whole number", "data.pairs")
+    expect(report.data.get("name"), "a text", "data.name", missing=True)
     reference = expect(report.data["reference"], "a mapping", "data.reference")
     expect(reference["sha256"], "a text", "data.reference.sha256")
 

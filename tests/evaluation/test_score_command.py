@@ -1,5 +1,6 @@
 """What the command prints and where, and what it will not write over."""
 
+import json
 import subprocess
 import sys
 
@@ -81,3 +82,15 @@ def test_a_full_disk_costs_the_file_alone(folders, tmp_path, capsys, monkeypatch
     assert "N = 12 pairs" in said
     assert said.endswith(f"\nerror: cannot write {full}: No space left on device\n")
     assert whole.is_file()
+
+
+def test_a_system_is_called_by_its_name(folders, tmp_path, capsys):
+    files = [tmp_path / "r.json", tmp_path / "r.md"]
+    words = [*map(str, folders), *QUICK, "--json", str(files[0]), "--markdown", str(files[1])]
+    assert main([*words, "--name", "ours_2"]) == 0
+    assert json.loads(files[0].read_text())["data"]["name"] == "ours_2"
+    assert files[1].read_text().splitlines()[2].startswith("| ours\\_2 | ")
+    assert main([*words, "--name", " "]) == 2
+    assert "name must be text on one line, got ' '" in capsys.readouterr().err
+    assert main(words) == 0
+    assert files[1].read_text().splitlines()[2].startswith("| generated | ")

@@ -1,7 +1,9 @@
 import math
 import re
 
+from evaluation.reports.report import Report
 from evaluation.reports.rows import latex_table, markdown_table
+from evaluation.scorers.base import STAND_IN
 from tests.evaluation.reports.test_report import make_report, make_score
 
 NASTY = r"50% of a_b & {c} \d$ ~^ <x> | #1"
@@ -48,17 +50,50 @@ def test_latex_is_a_booktabs_table():
         cells = re.split(r"(?<!\\)&", line.removesuffix(r"\\"))
         assert len(cells) == 4
         assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
-    assert r"-6.021 {\scriptsize [-6.5, -5.5]}" in body[4]
+    assert r"\shortstack[r]{-6.021\\ {\scriptsize [-6.5, -5.5]}}" in body[4]
     assert r"\downarrow" not in body[2]
     assert r"$\to 0$" in body[2]
 
 
-def test_latex_comments_stay_comments():
+def test_latex_lines_stay_lines():
     report = make_report(flags=["first line\nsecond line"])
     text = latex_table({"x": report})
-    assert "% x: first line second line" in text.splitlines()
+    assert r"x: first line second line\par" in text.splitlines()
 
 
 def test_warnings_stand_under_the_table():
     for text in (make_report().to_markdown(), make_report().to_latex()):
         assert "g: warning: something odd" in text
+
+
+def test_random_weights_are_marked_at_each_value_and_the_table_fits_a_page():
+    """Of the headings the words are gone, not the mark: it goes where a number goes."""
+    titles = {"kld_passt": "KL divergence of PaSST classes", "fad_vggish": "FAD (VGGish)"}
+    scores = {
+        key: make_score(name=key, label=STAND_IN + title, unit="nats", details={"stand_in": True})
+        for key, title in titles.items()
+    }
+    random = make_report(scores=scores)
+    trained = make_report(
+        scores={"kld_passt": make_score(name="kld_passt", label=titles["kld_passt"])}
+    )
+    markdown = markdown_table({"r": random, "t": trained})
+    latex = latex_table({"r": random, "t": trained})
+    table = markdown.split("\n\n")[0]
+    assert "stand-in" not in table
+    assert table.splitlines()[2].count("-6.021†") == 2
+    assert "†" not in table.splitlines()[3]
+    assert "† Random weights" in markdown
+    seen, _, notes = latex.partition(r"\end{tabular}")
+    assert seen.count(r"-6.021$^\dagger$") == 2
+    assert r"\shortstack[r]{KL divergence\\of PaSST\\classes, nats $\to 0$}" in seen
+    assert r"$^\dagger$ Random weights" in notes
+    assert r"r: warning: something odd\par" in notes.splitlines()
+
+
+def test_a_name_is_that_of_the_row_and_of_the_page(tmp_path):
+    data = make_report().data | {"name": "ours | 2"}
+    report = make_report(data=data)
+    assert report.to_markdown().splitlines()[2].startswith(r"| ours \| 2 | ")
+    report.to_json(tmp_path / "r.json")
+    assert Report.from_json(tmp_path / "r.json").name() == "ours | 2"
