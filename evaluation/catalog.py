@@ -175,8 +175,14 @@ METRICS = {info.key: info for info in (*_frechet(), *_divergences(), *_higher(),
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" with the known word most like one, empty if none is."""
-    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.3)
+    """Return " Did you mean ...?" with the known word most like one, empty if none is.
+
+    >>> nearest("kld", ["clap_score", "kld_passt"]), nearest("nope", ["codec", "demo"])
+    (' Did you mean kld_passt?', '')
+    """
+    text, known = str(word), list(known)
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.6)
+    near += [each for each in known if len(text) > 1 and each.startswith(text)]
     return f" Did you mean {near[0]}?" if near else ""
 
 
@@ -184,9 +190,14 @@ def check_metrics(keys: Iterable[str]) -> list[str]:
     """Return the keys, each once and in order.
 
     Raises:
-        ValueError: naming the unknown key, its nearest neighbor and the known ones.
+        ValueError: naming the unknown key, its nearest neighbor and the known ones; or if there is
+            none, or a text in the place of a list.
     """
+    if isinstance(keys, str):
+        raise ValueError(f"metrics is a list of keys, got the text {keys!r}: pass [{keys!r}]")
     keys = list(dict.fromkeys(keys))
+    if not keys:
+        raise ValueError("metrics is an empty list; None takes all that the card has")
     for key in keys:
         if key not in METRICS:
             hint = nearest(key, METRICS)

@@ -1,6 +1,7 @@
 """Pair the files of two folders by name; refuse to score a set with holes in it."""
 
 import os
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def list_sounds(folder: Path) -> dict[str, Path]:
             continue
         name = sound_name(path.name)
         if any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise FolderError(f"{folder} has a file whose name is no text: {name!r}. Rename it.")
+            raise FolderError(f"{folder} has a file whose name is no text: {name!r}. {_as_text()}")
         if name in sounds:
             raise FolderError(
                 f"{folder} has two files named {name!r}: {sounds[name].name} and {path.name}. "
@@ -142,6 +143,14 @@ def is_sound(path: Path) -> bool:
         return False
     what = "a link that leads to no file" if path.is_symlink() else "not a file"
     raise FolderError(f"{path} is named like a sound, and is {what}. Put it right or remove it.")
+
+
+def _as_text() -> str:
+    """Say how to make a name text that is none."""
+    encoding = sys.getfilesystemencoding()
+    if encoding.replace("-", "").lower() == "utf8":
+        return "Rename it."
+    return f"Names are read as {encoding} here: set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or rename it."
 
 
 def _is(question: Callable[[], bool]) -> bool:

@@ -48,6 +48,8 @@ class Inputs:
                 f"N = {count} pairs, where the protocol's test list {listed['name']} has "
                 f"{listed['clips']} clips: what is published under it is of another set"
             )
+        if self.captions is not None and card.captions == "none":
+            notes.append("captions were given, and the protocol scores none: they are not used")
         several = [name for name, texts in (self.captions or {}).items() if len(texts) > 1]
         if card.captions == "listed" and several:
             notes.append(

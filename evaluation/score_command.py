@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FILES = ("json", "html", "markdown", "latex", "items")  # options that name a file to write
 MOST_WORKERS = 4
+PROTOCOL = (
+    "card by name (see below) or path; %(default)s where none is named, not the card `default`"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_sources(parser)
     add("--labels", type=Path, metavar="FILE", help=".csv or .jsonl: name and class; scores each")
-    add("--protocol", default="audiocraft", help="card by name (see below) or path")
+    add("--protocol", default="audiocraft", help=PROTOCOL)
     add("--metrics", nargs="+", metavar="KEY", help="default: all the card lists")
     _add_outputs(parser.add_argument_group("what is written"))
     _add_means(parser.add_argument_group("how it is computed"))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.catalog import METRICS
+from evaluation.catalog import METRICS, check_metrics
 from evaluation.choose import Means, choose_metrics, split_metrics
 from evaluation.inputs import read_inputs
 from evaluation.protocols.card import ProtocolCard, load_protocol
@@ -71,9 +71,9 @@ def evaluate(
         ValueError: for a folder, file, caption, card or metric that cannot be used, named.
     """
     settings = Settings(
-        weights=_path(weights),
+        weights=_path("weights", weights),
         random_weights=random_weights,
-        cache=_path(cache),
+        cache=_path("cache", cache),
         workers=workers,
         batch_size=batch_size,
         device=device,
@@ -82,11 +82,11 @@ def evaluate(
         progress=progress,
     )
     sources = Sources(
-        reference=Path(reference),
-        generated=Path(generated),
-        captions=_path(captions),
-        labels=_path(labels),
-        round_trips=_path(round_trips),
+        reference=_file("reference", reference),
+        generated=_file("generated", generated),
+        captions=_path("captions", captions),
+        labels=_path("labels", labels),
+        round_trips=_path("round_trips", round_trips),
         allow_extra=allow_extra,
         name=name,
     )
@@ -116,7 +116,7 @@ def score_sources(
     Raises:
         ValueError: for a folder, file, caption, card or metric that cannot be used, named.
     """
-    asked = None if metrics is None else list(metrics)
+    asked = None if metrics is None else check_metrics(metrics)
     needs = [METRICS[key].needs_captions for key in asked or card.metrics if key in METRICS]
     inputs = read_inputs(sources, card, needs_captions=any(needs))
     means = settings.means(has_captions=inputs.captions is not None)
@@ -165,7 +165,7 @@ def computable(
     """
     card = protocol if isinstance(protocol, ProtocolCard) else load_protocol(protocol)
     means = Means(
-        weights=_path(weights),
+        weights=_path("weights", weights),
         random_weights=random_weights,
         has_captions=has_captions,
         option=option,
@@ -173,5 +173,11 @@ def computable(
     return split_metrics(card, metrics, means)
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(name: str, given: str | Path | None) -> Path | None:
+    return None if given is None else _file(name, given)
+
+
+def _file(name: str, given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        raise ValueError(f"{name} must be the path of a file or folder, got {given!r:.80}")
+    return Path(given)

@@ -9,6 +9,7 @@ import torch
 
 from evaluation.embedders import FeatureNetwork
 from evaluation.embedders.names import MODULES
+from evaluation.options import problem
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -49,5 +50,5 @@ def build_network(
             weights=weights, device=torch.device(device), dtype=DTYPES[dtype], **options
         )
     except TypeError as error:  # an option it does not take
-        raise ValueError(f"network {name}: {error}") from error
+        raise ValueError(f"network {name}: {problem(error, options)}") from error
     return network

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add_sources(parser)
-    add("--protocol", default="audiocraft", help="card to start from, by name or path")
+    add("--protocol", default="audiocraft", help="card to start from; default: %(default)s")
     add("--toward", metavar="CARD", help="another card; the way to it is walked field by field")
     add("--metrics", nargs="+", metavar="KEY", help="default: all the card lists")
     add("--switches", nargs="*", metavar="NAME", help="default: all; none with --switches alone")

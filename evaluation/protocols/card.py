@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evaluation.preparation.steps import Steps
 
 FOLDER = Path(__file__).parent
+SUFFIXES = (".yaml", ".yml", ".json")  # of cards
 
 
 class ProtocolError(ValueError):
@@ -161,16 +162,19 @@ def card_path(name_or_path: str | Path) -> Path:
     Raises:
         ProtocolError: if there is no such file, naming the nearest shipped card.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        path = FOLDER / f"{name_or_path}.yaml"
-    if not path.is_file():
-        hint = nearest(name_or_path, protocol_names())
-        raise ProtocolError(
-            f"no protocol {str(name_or_path)!r}.{hint} Known: {', '.join(protocol_names())}; "
-            "or pass the path of a .yaml file."
-        )
-    return path
+    path, known = Path(name_or_path), protocol_names()
+    is_path = path.suffix in SUFFIXES
+    if is_path and path.is_file():
+        return path
+    if not is_path and str(name_or_path) in known:
+        return FOLDER / f"{name_or_path}.yaml"
+    said = f"no protocol {str(name_or_path)!r}."
+    if is_path:
+        said = f"no card {path}: there is no such file."
+    elif path.exists() or len(path.parts) > 1:
+        said = f"{path} is no card: the file of one ends in {', '.join(SUFFIXES)}."
+    hint = nearest(path.stem if is_path else name_or_path, known)
+    raise ProtocolError(f"{said}{hint} Known: {', '.join(known)}; or the path of a .yaml file.")
 
 
 def load_protocol(name_or_path: str | Path) -> ProtocolCard:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evaluation.features.pairs import PairFeatures
+from evaluation.options import problem
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.frechet import FrechetScorer, InfinityScorer
 from evaluation.scorers.pairs import (
@@ -93,7 +94,7 @@ def build_feature_scorer(key: str, options: Mapping[str, Any]) -> FeatureScorer:
         _check_numbers(options)
         return KINDS[kind](key, **options)
     except (TypeError, ValueError) as error:
-        text = str(error).replace(f"{KINDS[kind].__name__}.__init__() ", "it ")
+        text = problem(error, options) if isinstance(error, TypeError) else error
         raise ValueError(f"options of {key}, of kind {kind}: {text}") from error
 
 

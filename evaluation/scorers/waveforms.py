@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from evaluation.metrics.spectral import log_spectral_distance, mel_distance, multi_scale_mel
+from evaluation.options import problem
 from evaluation.preparation.pair import Item
 from evaluation.protocols.card import Bootstrap, ProtocolCard
 from evaluation.scorers.pair import LevelScorer
@@ -38,10 +39,12 @@ def build_scorer(key: str, card: ProtocolCard) -> Scorer:
     Raises:
         ValueError: if the card's options do not fit the metric.
     """
+    options = card.metrics[key]
     try:
-        return BUILDERS[key](**card.metrics[key])
+        return BUILDERS[key](**options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"protocol {card.name}: options of {key}: {error}") from error
+        text = problem(error, options) if isinstance(error, TypeError) else error
+        raise ValueError(f"protocol {card.name}: options of {key}: {text}") from error
 
 
 def _build_distance(key: str, distance: Callable[..., Tensor], **options: Any) -> Scorer:

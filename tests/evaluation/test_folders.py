@@ -73,9 +73,13 @@ def test_folders_that_are_missing_empty_files_or_the_same(tmp_path):
         pair_folders(full, link)
 
 
-def test_a_name_that_is_no_text_is_refused(tmp_path):
+def test_a_name_that_is_no_text_is_refused(tmp_path, monkeypatch):
+    folders = make(tmp_path / "r", "a\udcff.wav"), make(tmp_path / "g", "a\udcff.wav")
     with pytest.raises(FolderError, match=r"a file whose name is no text: 'a.udcff'. Rename it"):
-        pair_folders(make(tmp_path / "r", "a\udcff.wav"), make(tmp_path / "g", "a\udcff.wav"))
+        pair_folders(*folders)
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")  # of LC_ALL=C
+    with pytest.raises(FolderError, match=r"Names are read as ascii here: set LC_ALL=C\.UTF-8"):
+        pair_folders(*folders)
 
 
 def test_what_is_named_like_a_sound_and_is_no_file_is_refused(tmp_path):

@@ -48,6 +48,12 @@ def test_captions_and_sounds_that_do_not_meet(folders, tmp_path):
         score(folders, captions=path, protocol="audiocraft", metrics=["clap_score"])
 
 
+def test_captions_that_the_card_does_not_score_are_said(folders, captions):
+    said = "captions were given, and the protocol scores none: they are not used"
+    assert said in score(folders, captions=captions).warnings
+    assert said not in score(folders).warnings
+
+
 def test_classes_of_no_sound_are_counted(folders, tmp_path):
     path = tmp_path / "labels.csv"
     rows = [f"clip{i:02d},rain" for i in range(12)]

@@ -53,6 +53,9 @@ def test_wrong_arguments_are_one_line_too():
     ("extra", "words"),
     [
         (["--protocol", "audiokraft"], ["no protocol 'audiokraft'", "Did you mean audiocraft"]),
+        (["--protocol", "nowhere.yaml"], ["no card nowhere.yaml: there is no such file"]),
+        (["--protocol", __file__], ["test_main.py is no card: the file of one ends in .yaml"]),
+        (["--protocol", "here/demo"], ["here/demo is no card: the file of one ends in .yaml"]),
         (["--metrics", "frechet_logmel"], ["Did you mean frechet_logmel_standin"]),
         (["--metrics", "kld_passt"], ["kld_passt cannot be computed: weights missing"]),
         (["--weights", "here"], ["protocol audiocraft cannot be computed", "evaluation fetch"]),

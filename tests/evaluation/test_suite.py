@@ -47,6 +47,23 @@ def test_a_card_without_any_of_its_networks_is_refused(folders, tmp_path):
     assert "--random-weights" in said
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"metrics": "si_sdr"},
+            r"metrics is a list of keys, got the text 'si_sdr': pass \['si_sdr'",
+        ),
+        ({"metrics": []}, "metrics is an empty list; None takes all"),
+        ({"captions": {"a": "b"}}, r"captions must be the path of a file or folder, got \{'a'"),
+        ({"weights": 5}, "weights must be the path of a file or folder, got 5"),
+    ],
+)
+def test_what_is_handed_in_of_the_wrong_kind_is_named(folders, given, said):
+    with pytest.raises(ValueError, match=said):
+        evaluate(*folders, protocol="demo", **given)
+
+
 def test_what_cannot_be_computed_is_listed_with_the_reason(folders, tiny):
     (tiny.weights / "vggish-10086976.pth").unlink()
     report = evaluate(*folders, protocol="audiocraft", weights=tiny.weights)

@@ -167,7 +167,7 @@ def test_options_are_checked(small_folder, clap):
     for shape in ((1, 4, 1001, 64), (1, 1, 1000, 64)):
         with pytest.raises(ValueError, match=r"spectrograms \[n, 1, 1001, 64\], got"):
             clap.run(torch.zeros(shape))
-    with pytest.raises(ValueError, match=r"network clap: .*unexpected keyword argument 'window'"):
+    with pytest.raises(ValueError, match=r"network clap: no option window"):
         build_network("clap", weights=path, options={"window": 1})
 
 

@@ -145,7 +145,7 @@ def test_options_are_checked(folder, clap):
     for seed in (-1, 1.5, True, None, 2**64):
         with pytest.raises(ValueError, match="seed must be a whole number from 0"):
             MsClap(weights=folder / FILE, seed=seed)
-    with pytest.raises(ValueError, match=r"network msclap: .*unexpected keyword argument 'tower'"):
+    with pytest.raises(ValueError, match=r"network msclap: no option tower"):
         build_network("msclap", weights=folder / FILE, options={"tower": "tiny"})
     for wrong in ("a dog", ["a dog", None], [b"a dog"]):
         with pytest.raises(ValueError, match="expected a list of captions"):
