@@ -8,14 +8,10 @@ import torch
 from torch import Tensor
 
 from evaluation.metrics.feature_frechet import frechet_from_features
-from evaluation.metrics.frechet_resampling import Resampler, make_resampler
+from evaluation.metrics.frechet_resampling import make_resampler
+from evaluation.metrics.sample_bias import FEWEST_UNITS
 
 RECIPES = ("both", "fadtk")
-FEWEST_UNITS = 8  # clips, for parts that say anything
-REPEATS = (32, 8)  # random splits into halves, and into quarters; fewer where each costs much
-COSTLY = 256  # side of the matrix that is decomposed
-LINEAR = (1.5, 2.7)  # a rise that is near enough to that of one in N
-FEWEST_LINEAR = 16  # clips, for that to be told
 FEWEST_SHARE = 0.25  # of the clips, in the smallest subset of the recipe "both"
 
 
@@ -92,70 +88,6 @@ def frechet_infinity(
     # Both sides shrink by one share, so either's size will do for x; the slope is per clip.
     taken = len(generated) * sizes[:, 1] / units[1]
     return fit_line(taken.tolist(), values.tolist())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bias:
-    """What the number of sounds adds to a distance, estimated from parts of them."""
-
-    estimate: float  # the value minus its limit
-    limit: float  # the value without end of data, if the bias falls as one in N
-    steepening: float  # rise from halves to quarters over rise from all to halves; 2 for one in N
-    linear: bool  # whether it is near enough to 2, as far as so many clips can tell
-
-
-def small_sample_bias(resampler: Resampler, *, rng: np.random.Generator) -> Bias | None:
-    """Estimate the bias of a Frechet distance from distances of halves and quarters of the clips.
-
-    A bias of c / N adds c / N more with half the clips, and 3 c / N with a quarter. With fewer
-    embeddings than dimensions it falls more slowly, and the limit is too high.
-
-    Args:
-        resampler: of the two sets; their units are drawn together if they are as many.
-        rng: the source of the parts.
-
-    Returns:
-        the estimate; None with fewer than `FEWEST_UNITS` clips, or if a part has no distance.
-    """
-    if min(resampler.units) < FEWEST_UNITS:
-        return None
-    means = []
-    repeats = REPEATS[resampler.side > COSTLY]
-    for parts in (1, 2, 4):
-        counts = [
-            _partitions(resampler.units, parts, rng) for _ in range(repeats if parts > 1 else 1)
-        ]
-        a, b = (np.concatenate(side) for side in zip(*counts, strict=True))
-        means.append(float(resampler.distances(a, b).mean()))
-    whole, half, quarter = means
-    if not np.isfinite(means).all():
-        return None
-    rise = half - whole
-    steepening = (quarter - half) / rise if rise else np.nan
-    low, high = LINEAR
-    return Bias(
-        estimate=rise,
-        limit=whole - rise,
-        steepening=steepening,
-        linear=bool(low <= steepening <= high and min(resampler.units) >= FEWEST_LINEAR),
-    )
-
-
-def _partitions(
-    units: tuple[int, int], parts: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split the units of both sides at random: counts int64 [parts, units] each."""
-    orders = [rng.permutation(total) for total in units]
-    if units[0] == units[1]:
-        orders[1] = orders[0]
-    counts = []
-    for order in orders:
-        size = len(order) // parts
-        rows = np.zeros((parts, len(order)), dtype=np.int64)
-        for part in range(parts):
-            rows[part, order[part * size : (part + 1) * size]] = 1
-        counts.append(rows)
-    return counts[0], counts[1]
 
 
 def subset(size: int, total: int, rng: np.random.Generator) -> np.ndarray:

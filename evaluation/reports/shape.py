@@ -20,6 +20,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 FACTS = {  # of a score, where its details have them
     "statistic": "a text",
     "stand_in": "true or false",
+    "self_as_generated": "true or false",
     "interval_of": "a text",
     "interval_resamples": "a whole number",
     "interval_cut": "a number",

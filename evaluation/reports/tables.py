@@ -11,8 +11,12 @@ from evaluation.scorers.score import Score, better
 Rows = list[tuple[str, ...]]  # the first is the heading
 
 STAND_IN = "stand-in (random weights): "
+NOTHING = "-"  # where a score has no such number
 BESIDE = {  # detail of a score that belongs beside its value -> heading, and what it is
-    "bias": ("bias", "what a set of this size adds to the distance, estimated"),
+    "bias": (
+        "bias",
+        "what a set of this size adds to the distance, and between which ends that is",
+    ),
     "reference_halves": ("halves", "one half of the references against the other"),
     "reference_self": ("self", "the references scored in place of the generated sounds"),
 }
@@ -22,9 +26,10 @@ def score_rows(scores: Mapping[str, Score], *, interval_title: str) -> Rows:
     """Return a row per metric: value, interval, N, which way is better, and what to hold it to.
 
     The last are the bias of a small sample, the score of one half of the references against the
-    other, and that of the references themselves; a column without any entry is left out.
+    other, and that of the references themselves; a column without any entry is left out, and "-" is
+    for a score that has no such number.
     """
-    shown = [name for name in BESIDE if any(beside(s, name) is not None for s in scores.values())]
+    shown = _columns(scores)
     rows: Rows = [
         ("metric", "value", interval_title, "N", "better", *(BESIDE[name][0] for name in shown))
     ]
@@ -45,16 +50,27 @@ def score_rows(scores: Mapping[str, Score], *, interval_title: str) -> Rows:
 
 def beside_notes(scores: Mapping[str, Score]) -> list[str]:
     """Say what the columns beside the scores are, as far as there are any, and their limits."""
-    notes = [
-        f"{heading}: {text}"
-        for name, (heading, text) in BESIDE.items()
-        if any(beside(score, name) is not None for score in scores.values())
-    ]
-    caveats: dict[str, list[str]] = {}
+    shown = _columns(scores)
+    notes = [f"{BESIDE[name][0]}: {BESIDE[name][1]}" for name in shown]
+    reasons: dict[str, list[str]] = {}
     for score in scores.values():
-        if beside(score, "bias") is not None and bias_caveat(score):
-            caveats.setdefault(bias_caveat(score), []).append(score.name)
-    notes += [f"bias of {', '.join(keys)}: {text}" for text, keys in caveats.items()]
+        if bias_reason(score):
+            reasons.setdefault(bias_reason(score), []).append(score.name)
+    notes += [f"no bias of {', '.join(keys)}: {text}" for text, keys in reasons.items()]
+    if any(beside(s, name) is None for s in scores.values() for name in shown):
+        notes.append(
+            f"{NOTHING}: this score has no such number (a distance of a set from itself is 0)"
+        )
+    moved = [
+        s.name
+        for s in scores.values()
+        if beside(s, "reference_self") is not None and s.details.get("self_as_generated")
+    ]
+    if moved:
+        notes.append(
+            f"self of {', '.join(moved)}: each reference beside itself treated as the card treats "
+            "generated sounds alone, so not what identical sounds score"
+        )
     below = [s.name for s in scores.values() if METRICS[s.name].kind == "kl" and _is_below(s)]
     return notes + [f"{key}: below zero, from the card's epsilon or activation" for key in below]
 
@@ -79,12 +95,12 @@ def _cut(score: Score) -> str:
     return "" if bound is None else f"; cut at {bound:g}, below which no value can be"
 
 
-def bias_caveat(score: Score) -> str:
-    """Return why the bias of a score is no good estimate; empty if it is one."""
+def bias_reason(score: Score) -> str:
+    """Return why a score that has a bias has no estimate of it; empty if it has one."""
     bias = score.details.get("bias")
-    if not isinstance(bias, Mapping) or bias.get("linear") is not False:
+    if not isinstance(bias, Mapping) or beside(score, "bias") is not None:
         return ""
-    return str(bias.get("method", "")).partition("; ")[2] or "no good estimate"
+    return str(bias.get("reason") or "it could not be estimated")
 
 
 def count_text(score: Score) -> str:
@@ -227,14 +243,30 @@ def _value(score: Score) -> str:
     return "n/a" if math.isnan(score.value) else score.to_text()
 
 
+def _columns(scores: Mapping[str, Score]) -> list[str]:
+    """Return which details stand beside the scores: those that one of them has, or should have."""
+    return [
+        name
+        for name in BESIDE
+        if any(
+            beside(score, name) is not None or (name == "bias" and bias_reason(score))
+            for score in scores.values()
+        )
+    ]
+
+
 def _beside_text(score: Score, name: str) -> str:
-    """Return a number beside a score, marked where it is a lower bound or rough; or nothing."""
+    """Return a number beside a score, an estimate with its ends; or that there is none."""
     value = beside(score, name)
     if value is None:
-        return ""
-    caveat = bias_caveat(score) if name == "bias" else ""
-    mark = (">= " if "lower bound" in caveat else "~ ") if caveat else ""
-    return f"{mark}{value:.4g}"
+        return "n/a" if name == "bias" and bias_reason(score) else NOTHING
+    parts = score.details[name]
+    if not isinstance(parts, Mapping):
+        return f"{value:.4g}"
+    ends = [parts.get(end) for end in ("low", "high")]
+    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+        return f"{value:.4g}"
+    return f"about {value:.2g} ({ends[0]:.2g} to {ends[1]:.2g})"
 
 
 def _is_below(score: Score) -> bool:

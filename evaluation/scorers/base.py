@@ -52,6 +52,7 @@ class ScorerBase:
             "output": self.output,
             "dim": next((int(clip.shape[-1]) for clip in reference), None),
             "windows": {name: sum(map(len, clips)) for name, clips in sides.items()},
+            "self_as_generated": features.as_generated is not None,
         }
 
     def make(self, value: float, details: dict[str, Any], **fields: Any) -> Score:

@@ -15,6 +15,7 @@ from evaluation.metrics.extrapolation import check_recipe, frechet_infinity
 from evaluation.metrics.feature_frechet import check_method, frechet_from_features
 from evaluation.metrics.frechet_resampling import make_resampler
 from evaluation.metrics.gaussian import small_sample_text
+from evaluation.metrics.sample_bias import falls_otherwise
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.score import Score
 from evaluation.scorers.sets import OF_MEAN, SetScorer, check_sets
@@ -123,11 +124,12 @@ class FrechetScorer(SetScorer):
         resampler = make_resampler(*self.sides(features))
         lowest = -math.inf if value < 0 else 0.0  # by other tools' methods
         interval, how = spread(resampler, value, clips, settings, lowest=lowest)
+        windows = [[len(clip) for clip in side] for side in self.sides(features)]
         details |= how | {
             "method": self.method,
             "statistics": self.statistics,
             "raw": self.raw(*self.sides(features)),
-            "bias": bias_of(resampler, settings.seed),
+            "bias": bias_of(resampler, value, windows, settings),
             "reference_halves": self.halves(features),
             "reference_self": None,
         }
@@ -135,18 +137,31 @@ class FrechetScorer(SetScorer):
         return self.make(value, details, n=clips, interval=interval), notes
 
     def notes(self, details: dict[str, Any]) -> list[str]:
-        """Say that a side has too few windows for the rank of its covariance."""
-        dim, windows = details["dim"], details["windows"]
+        """Say that a side has too few windows, or too few clips, for the rank of its covariance.
+
+        Windows of one clip are alike: where they alone are more than the dimensions, the covariance
+        has its rank and rests on few sounds all the same.
+        """
+        dim, windows, clips = details["dim"], details["windows"], details["clips"]
         few = [side for side, count in windows.items() if small_sample_text(count, dim, side=side)]
-        if not few:
-            return []
+        scarce = [side for side, count in clips.items() if count <= dim and side not in few]
+        notes = []
         if len(few) == 1:
-            return [f"{self.key}: {small_sample_text(windows[few[0]], dim, side=few[0])}"]
-        counts = " and ".join(f"{windows[side]} {side}" for side in few)
-        return [
-            f"{self.key}: {counts} embeddings for {dim} dimensions: both covariances are rank "
-            "deficient and the distance too large to compare with others. Score more sounds."
-        ]
+            notes.append(f"{self.key}: {small_sample_text(windows[few[0]], dim, side=few[0])}")
+        elif few:
+            counts = " and ".join(f"{windows[side]} {side}" for side in few)
+            notes.append(
+                f"{self.key}: {counts} embeddings for {dim} dimensions: both covariances are rank "
+                "deficient and the distance too large to compare with others. Score more sounds."
+            )
+        if scarce:
+            counts = " and ".join(f"{clips[side]} {side}" for side in scarce)
+            notes.append(
+                f"{self.key}: {counts} clips for {dim} dimensions: their windows are more, but "
+                "those of one clip are alike, and the distance is too large to compare with "
+                "others. Score more sounds."
+            )
+        return notes
 
 
 def with_half_mean(rows: Tensor) -> Tensor:
@@ -207,7 +222,6 @@ class InfinityScorer(SetScorer):
             return self.make(math.nan, details, reason=str(error), n=clips), notes
         resampler = make_resampler(*sides)
         interval, how = spread(resampler, line["limit"], clips, settings, lowest=-math.inf)
-        bias = bias_of(resampler, settings.seed)
         details |= (
             how
             | self.options
@@ -221,8 +235,8 @@ class InfinityScorer(SetScorer):
             }
         )
         details["interval_of"] = f"{OF_MEAN}, if it spreads as the plain distance does"
-        if self.options["recipe"] == "both" and not (bias and bias["linear"]):
-            why = bias["method"].partition("; ")[2] if bias else "too few clips"
+        why = falls_otherwise(resampler, rng=np.random.default_rng(settings.seed))
+        if self.options["recipe"] == "both" and why is not None:
             details["unreliable_limit"] = line["limit"]
             reason = f"no limit to rely on: {why}"
             return self.make(math.nan, details, reason=reason, n=clips), notes

@@ -1,11 +1,13 @@
 """Interval and small-sample bias of a Frechet distance, as a report has them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from evaluation.metrics.extrapolation import LINEAR, Bias, small_sample_bias
 from evaluation.metrics.frechet_resampling import Resampler, affordable
+from evaluation.metrics.sample_bias import FEWEST_CLIPS as FEWEST_FOR_BIAS
+from evaluation.metrics.sample_bias import falls_otherwise, small_sample_bias
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.interval import too_few_resamples
 from evaluation.scorers.resampling import (
@@ -45,23 +47,47 @@ def spread(
     return ends, interval_text(len(counts), units, clips) | cut
 
 
-def bias_of(resampler: Resampler, seed: int) -> dict[str, Any] | None:
-    """Return the small-sample bias for the report, None if it cannot be estimated."""
-    bias = small_sample_bias(resampler, rng=np.random.default_rng(seed))
+def bias_of(
+    resampler: Resampler, value: float, windows: Sequence[Sequence[int]], settings: Bootstrap
+) -> dict[str, Any]:
+    """Return the small-sample bias for the report, or why there is none to rely on.
+
+    Args:
+        resampler: of both sides.
+        value: the distance.
+        windows: of every clip, per side.
+        settings: confidence and seed.
+    """
+    method = "jackknife over clips"
+    reason = _too_few(windows) or falls_otherwise(
+        resampler, rng=np.random.default_rng(settings.seed)
+    )
+    if reason is not None:
+        return {"estimate": None, "reason": reason, "method": method}
+    bias = small_sample_bias(
+        resampler, confidence=settings.confidence, rng=np.random.default_rng(settings.seed)
+    )
     if bias is None:
-        return None
-    return {
-        "estimate": bias.estimate,
-        "without": bias.limit,
-        "steepening": bias.steepening,
-        "linear": bias.linear,
-        "method": f"1/N from halves{_caveat(bias)}",
-    }
+        return {"estimate": None, "reason": "it cannot be told from none", "method": method}
+    ends = {"low": bias.low, "high": bias.high}
+    if bias.estimate >= value:
+        reason = (
+            f"about {bias.estimate:.3g}, no less than the value itself, which may be all chance"
+        )
+        return {"estimate": None, "reason": reason, "method": method} | ends
+    return {"estimate": bias.estimate, **ends, "without": value - bias.estimate, "method": method}
 
 
-def _caveat(bias: Bias) -> str:
-    if bias.linear:
-        return ""
-    if bias.steepening < LINEAR[0]:
-        return "; it falls more slowly than 1/N here, so this is a lower bound"
-    return "; rough, of so few clips"
+def _too_few(windows: Sequence[Sequence[int]]) -> str | None:
+    """Say that clips are too few, or so unequal that they count as too few."""
+    clips = min(sum(count > 0 for count in side) for side in windows)
+    if clips < FEWEST_FOR_BIAS:
+        return f"fewer than {FEWEST_FOR_BIAS} clips"
+    sides = [np.asarray(side, dtype=float) for side in windows]
+    worth = min(float(side.sum() ** 2 / (side**2).sum()) for side in sides)
+    if worth < FEWEST_FOR_BIAS:
+        return (
+            f"the clips have so unequal numbers of windows that they are worth {worth:.0f}, fewer "
+            f"than {FEWEST_FOR_BIAS}"
+        )
+    return None

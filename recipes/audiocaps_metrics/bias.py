@@ -9,9 +9,11 @@ windows of a second, which is why there are two numbers. Both fall as 1 / N: tha
 
 from dataclasses import dataclass
 
+from evaluation.metrics.sample_bias import FEWEST_CLIPS
+
 PER_SAMPLE = 540.0  # squared distance times samples, of one finite set and the truth
 WINDOWS = 10  # seconds of a clip, at most as many independent samples
-LEAST = 100  # clips; with fewer, samples are fewer than dimensions and c / n means nothing
+LEAST = FEWEST_CLIPS  # with fewer, samples are fewer than dimensions and c / n means nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.metrics.extrapolation import fit_line, frechet_infinity, small_sample_bias
+from evaluation.metrics.extrapolation import fit_line, frechet_infinity
 from evaluation.metrics.feature_frechet import frechet_from_features
 from evaluation.metrics.frechet_resampling import (
     GramResampler,
@@ -118,27 +118,3 @@ def test_the_cheaper_form_is_chosen_and_many_dimensions_are_summed_in_groups(mon
     assert affordable(grouped, 400) == 400
     grouped.side = 2000
     assert affordable(grouped, 400) == 40
-
-
-def test_the_bias_is_that_of_a_large_simulation():
-    """What 100 sounds give on average, over what 20,000 give."""
-    pairs = [(clips(100, seed=s), clips(100, seed=s + 50, scale=1.3)) for s in range(10)]
-    means = [float(frechet_from_features(torch.cat(a), torch.cat(b))) for a, b in pairs]
-    truth = DIM * 0.09
-    actual = np.mean(means) - truth
-    found = [
-        small_sample_bias(make_resampler(a, b), rng=np.random.default_rng(0)) for a, b in pairs
-    ]
-    assert np.mean([bias.estimate for bias in found]) == pytest.approx(actual, rel=0.25)
-    assert all(bias.linear for bias in found)
-    assert found[0].limit == pytest.approx(means[0] - found[0].estimate)
-
-
-def test_with_fewer_sounds_than_dimensions_the_estimate_is_called_a_lower_bound():
-    a, b = clips(40, seed=1, dim=200), clips(40, seed=2, dim=200)
-    bias = small_sample_bias(make_resampler(a, b), rng=np.random.default_rng(0))
-    assert not bias.linear
-    assert bias.estimate > 0
-    assert bias.limit > 0  # the truth is zero
-    few = make_resampler(a[:7], b[:7])
-    assert small_sample_bias(few, rng=np.random.default_rng(0)) is None

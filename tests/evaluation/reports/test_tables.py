@@ -53,21 +53,32 @@ def test_what_a_score_is_held_to_stands_beside_it():
     }
     rows = score_rows(scores, interval_title="95% interval")
     assert rows[0][5:] == ("bias", "halves")
-    assert [row[5:] for row in rows[1:]] == [("0.25", "0.5"), ("", "")]
+    assert [row[5:] for row in rows[1:]] == [("0.25", "0.5"), ("-", "-")]
 
 
-def test_a_bias_that_is_no_estimate_shows_what_it_is():
-    def fad(method, **more):
-        bias = {"estimate": 2.2, "method": f"1/N from halves{method}"} | more
+def test_a_bias_has_its_ends_or_the_reason_why_there_is_none():
+    def fad(**bias):
         return {"fad_vggish": Score.of("fad_vggish", 3.0, n=9, details={"bias": bias})}
 
-    bound = fad("; it falls slowly, so this is a lower bound", linear=False)
-    rough = fad("; rough, of so few clips", linear=False)
-    cells = [score_rows(s, interval_title="i")[1][-1] for s in (bound, rough, fad("", linear=True))]
-    assert cells == [">= 2.2", "~ 2.2", "2.2"]
-    assert "bias of fad_vggish: it falls slowly, so this is a lower bound" in beside_notes(bound)
-    assert "bias of fad_vggish: rough, of so few clips" in beside_notes(rough)
-    assert len(beside_notes(fad("", linear=True))) == 1
+    told = fad(estimate=0.2134, low=0.171, high=0.264)
+    none = fad(estimate=None, reason="fewer than 100 clips")
+    by_construction = fad(estimate=0.0)
+    cells = [score_rows(s, interval_title="i")[1][-1] for s in (told, none, by_construction)]
+    assert cells == ["about 0.21 (0.17 to 0.26)", "n/a", "0"]
+    assert "no bias of fad_vggish: fewer than 100 clips" in beside_notes(none)
+    assert len(beside_notes(told)) == 1
+
+
+def test_what_self_is_and_where_there_is_none_is_said():
+    details = {"reference_self": 0.13, "self_as_generated": True}
+    fad = Score.of("fad_vggish", 1.0, n=9, details={"reference_self": None})
+    scores = {"kld_passt": Score.of("kld_passt", 0.16, n=9, details=details), "fad_vggish": fad}
+    assert [row[-1] for row in score_rows(scores, interval_title="i")] == ["self", "0.13", "-"]
+    notes = "\n".join(beside_notes(scores))
+    assert "-: this score has no such number (a distance of a set from itself is 0)" in notes
+    assert "self of kld_passt: each reference beside itself treated as the card" in notes
+    details["self_as_generated"] = False
+    assert "self of" not in "\n".join(beside_notes(scores))
 
 
 def test_a_divergence_below_zero_is_explained():
