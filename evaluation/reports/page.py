@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 FEWEST_DRAWN = 8  # clips; fewer are read faster in the table
+LEVEL = "level_difference_db"
 MOST_ROWS = 5000  # clips in the table of all; the report's JSON and CSV have every one
 
 
@@ -56,7 +57,7 @@ def report_page(report: "Report", *, sounds: int) -> str:
         report: what to show.
         sounds: how many of the worst and of the best clips by each metric get players.
     """
-    keys = value_keys(report.items, report.scores)
+    keys = _in_order(report)
     ranked = {key: rank_items(report.items, report.scores[key]) for key in keys}
     clips, sound_notes = _clips(report, ranked, sounds)
     return render_page(
@@ -64,6 +65,7 @@ def report_page(report: "Report", *, sounds: int) -> str:
         report=report,
         score_rows=score_rows(report.scores, interval_title=report.interval_title()),
         notes=[note for note in report.notes() if not note.startswith("flag: ")],
+        warnings=len(report.warnings),
         stand_ins=[label_of(s) for s in report.scores.values() if s.details.get("stand_in")],
         pictures=_pictures(report, keys),
         sanity=sanity_rows(report.scores, report.sanity),
@@ -82,6 +84,16 @@ def report_page(report: "Report", *, sounds: int) -> str:
         facts=list(_facts(report)),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
     )
+
+
+def _in_order(report: "Report") -> list[str]:
+    """Return the metrics of which clips have values: first those that compare a pair.
+
+    The level says nothing of what is heard, and how far a clip is from all references is no
+    quality: these come last.
+    """
+    keys = value_keys(report.items, report.scores)
+    return sorted(keys, key=lambda key: (not is_of_clips(report.scores[key]), key == LEVEL))
 
 
 def _clips(

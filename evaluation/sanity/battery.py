@@ -157,10 +157,13 @@ def find_flags(table: Table, *, titles: Mapping[str, str], pairs: int | None = N
                 continue
             what = titles.get(key, METRICS[key].label)
             if system == SHUFFLED:
-                verdict = f"{what}: {mine:.4g}, worse than the sounds of other captions"
+                verdict = f"{what}: the scored sounds are worse than those of other captions"
+                other = "of other captions"
             else:
-                verdict = f"{what} ranks {system} above the scored sounds, {mine:.4g}"
-            flags.append(f"{verdict} ({value:.4g})" + (f" (on {pairs} pairs)" if pairs else ""))
+                verdict = f"{what} ranks {system} above the scored sounds"
+                other = system
+            numbers = f"{other} {value:.4g}, scored sounds {mine:.4g}"
+            flags.append(f"{verdict}: {numbers}" + (f" (on {pairs} pairs)" if pairs else ""))
     return flags
 
 

@@ -132,6 +132,35 @@ def test_worst_and_best_clips_are_played_beside_their_references(tmp_path):
     assert Page(render(tmp_path, make_report(), sounds=0)).all("audio") == []
 
 
+def test_first_what_one_came_for_then_the_notes_then_the_clips(tmp_path):
+    report = with_sounds(
+        tmp_path,
+        20,
+        classes={"dog": {"level_difference_db": make_score()}},
+        sanity={"silence": {"level_difference_db": -12.5}},
+        breakdown={"order": {"at once": {"level_difference_db": make_score()}}},
+    )
+    per_pair = {"statistic": "mean"}
+    report.scores["fad_vggish"] = make_score(name="fad_vggish", label="FAD", best="low")
+    report.scores["kld_passt"] = make_score(
+        name="kld_passt", label="KLD", best="low", details=per_pair
+    )
+    for item in report.items:
+        item["values"] = {"fad_vggish": 1.0, **item["values"]}
+    text = render(tmp_path, report)
+    heads = ["<h2>Per class", "<summary>Notes (", "<h2>Worst and best", "<h2>Spread", "<h2>Sanity"]
+    places = [text.index(head) for head in [*heads, "<h2>By what", "<h2>Every clip"]]
+    assert places == sorted(places)
+    assert '<details class="notes"><summary>Notes' in text
+    assert ", 1 of them a warning)" in text
+    options = re.findall(r"<option[^>]*>([^<]*)<", text)
+    assert [option.split(",")[0].split(":")[0] for option in options] == [
+        "KLD", "Level", "FAD",
+    ]  # fmt: skip
+    assert 'Worst by <span class="by">KLD' in text
+    assert "Incomplete.</b> 1 of 4 metrics not computed: fad_vggish" in text
+
+
 def test_clips_without_their_sounds_say_so(tmp_path):
     text = render(tmp_path, make_report())
     assert "no player" in text

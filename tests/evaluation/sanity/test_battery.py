@@ -150,7 +150,11 @@ def test_sounds_that_answer_to_other_captions_are_flagged(score, tones):
     for i in range(12):
         soundfile.write(tones[1] / f"clip{i:02d}.wav", sounds[(i + 6) % 12], 16000)
     report = score(metrics=["kld_passt"])
-    assert [flag for flag in report.flags if "than the sounds of other captions" in flag]
+    assert [
+        flag
+        for flag in report.flags
+        if "worse than those of other captions: of other captions " in flag
+    ]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +175,7 @@ def test_flags_go_by_the_metrics_own_direction(system, key, mine, value, flagged
     table = {SYSTEM: {key: mine}, system: {key: value}}
     assert bool(find_flags(table, titles={key: "the title"})) == flagged
     flags = find_flags(table, titles={}, pairs=5)
+    assert all(", scored sounds " in flag for flag in flags)  # which number is whose
     assert [flag[-12:] for flag in flags] == ["(on 5 pairs)"] * flagged
 
 
