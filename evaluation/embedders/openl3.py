@@ -18,7 +18,7 @@ from evaluation.embedders.openl3_rate import resample
 from evaluation.embedders.weight_file import WeightsError
 
 WINDOW = 1.0  # seconds
-ROWS = 8  # pictures at a time: the widest layer of one takes 13 MB
+ROWS = 4  # pictures at a time: the widest layer of one takes 13 MB
 
 
 class OpenL3:
@@ -65,7 +65,8 @@ class OpenL3:
         self.weights_sha256 = None if weights is None else file_sha256(Path(weights))
         self.device = torch.device(device)
         self.dtype = dtype
-        self.network = network.to(self.device, dtype)
+        last = torch.channels_last  # a quarter faster on a CPU
+        self.network = network.to(self.device, dtype, memory_format=last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def embed(self, pictures: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ WINDOWS: dict[str, tuple[dict[str, Any], ...]] = {  # network -> its options
         {"window": 0.96, "hop": 0.96},
         {"window": 0.96, "hop": 0.48},
     ),
-    "openl3": ({"window": 1.0, "hop": 0.5}, {"window": 1.0, "hop": 1.0}),
+    "openl3": ({"hop": 0.5}, {"hop": 1.0}, {"center": True}, {"center": False}),
     "logmel": ({"patch": 1.0, "hop": 0.5}, {"patch": 1.0, "hop": 1.0}),
     "passt": ({"segments": "split"}, {"segments": "cut_or_pad"}, {"segments": "overlap"}),
 }
@@ -20,6 +20,10 @@ CHECKPOINTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"weights": "music_speech_audioset_epoch_15_esc_89.98.pt"} | BASE,
         {"weights": "630k-audioset-best.pt"} | TINY,
         {"weights": "630k-audioset-fusion-best.pt"} | TINY | {"fusion": True, "long": "fusion"},
+    ),
+    "openl3": (
+        {"weights": "openl3_audio_mel256_env.h5"},
+        {"weights": "openl3_audio_mel256_music.h5"},
     ),
     "passt": (
         {"weights": "passt-s-f128-p16-s10-ap.476-swa.pt", "model": "passt_s_swa_p16_128_ap476"},
