@@ -38,6 +38,8 @@ def log_mel(waveform: Tensor) -> Tensor:
         raise ValueError("the sound has samples that are not finite: look at its file")
     waveform = waveform.detach().float()
     waveform = waveform[..., 1:] - PREEMPHASIS * waveform[..., :-1]
+    if waveform.numel() == 0:  # of no sounds
+        return torch.empty(*waveform.shape[:-1], BANDS, 1 + (samples - 1) // HOP)
     spectrum = torch.stft(
         waveform.reshape(-1, samples - 1),
         FFT,

@@ -27,9 +27,14 @@ def log_mel(waveform: Tensor) -> Tensor:
     Returns:
         float32 [1 + (T - 400) // 160, 64], natural logarithm of magnitudes (not powers) plus 0.01;
         no frames if T is below 400.
+
+    Raises:
+        ValueError: if it is not mono, or a sample is not finite.
     """
     if waveform.ndim != 1:
         raise ValueError(f"expected a mono waveform [T], got {list(waveform.shape)}")
+    if not waveform.isfinite().all():
+        raise ValueError("the sound has samples that are not finite: look at its file")
     if len(waveform) < FRAME:
         return torch.empty(0, BANDS)
     window, bank = hann(), mel_bank()

@@ -4,6 +4,7 @@ Direction, activation, epsilon and what happens to the segments of a long sound 
 published protocols and change the number, so all four are arguments.
 """
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -35,20 +36,22 @@ def kl_divergence(
             1e-6 is AudioCraft's, with which identical sounds score slightly below zero.
 
     Returns:
-        float64 [B].
+        float64 [B], of no rows none.
 
     Raises:
-        ValueError: if the shapes differ, a logit is not finite, an option is unknown, or logits
-            are so far apart that the divergence is above the largest number.
+        ValueError: if the shapes differ, there are no classes, a logit is not finite, an option is
+            unknown or no number, or logits are so far apart that the divergence is above the
+            largest number.
 
     >>> logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
     >>> round(float(kl_divergence(logits, torch.zeros(1, 3))), 4)
     0.0589
     """
     check_options(direction, activation, epsilon)
-    if reference_logits.ndim != 2 or reference_logits.shape != generated_logits.shape:
+    shape = reference_logits.shape
+    if len(shape) != 2 or shape[1] == 0 or shape != generated_logits.shape:
         raise ValueError(
-            f"expected two sets of logits [B, N] of one shape, got "
+            f"expected two sets of logits [B, N] of one shape and N >= 1 classes, got "
             f"{list(reference_logits.shape)} and {list(generated_logits.shape)}"
         )
     if not (reference_logits.isfinite().all() and generated_logits.isfinite().all()):
@@ -126,5 +129,6 @@ def check_options(direction: str, activation: str, epsilon: float) -> None:
         raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if epsilon < 0:
-        raise ValueError(f"epsilon must be zero or more, got {epsilon}")
+    number = isinstance(epsilon, int | float) and not isinstance(epsilon, bool)
+    if not number or not 0 <= epsilon < math.inf:
+        raise ValueError(f"epsilon must be a finite number from zero, got {epsilon!r}")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.metrics.gaussian import frechet_distance, gaussian_root
+from evaluation.metrics.gaussian import finite_distance, frechet_distance, gaussian_root
 
 METHODS = ("auto", "features", "covariances", "scipy_sqrtm", "eigenvalues")
 STATISTICS = ("float64", "float32")
@@ -40,7 +40,7 @@ def frechet_from_features(
 
     Raises:
         ValueError: if there are fewer than two embeddings, a value is not finite, the widths
-            differ, or an option is unknown.
+            differ, an option is unknown, or the distance is above the largest number.
 
     >>> rows = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
     >>> round(float(frechet_from_features(rows, rows + torch.tensor([3.0, 4.0]))), 9)
@@ -76,7 +76,7 @@ def frechet_by_method(
         raise ValueError(f"method {method!r} needs embeddings, here are only their statistics")
     trace = roots[method](cov_a.double(), cov_b.double(), epsilon)
     shift = (mean_a.double() - mean_b.double()).square().sum()
-    return shift + cov_a.double().trace() + cov_b.double().trace() - 2 * trace
+    return finite_distance(shift + cov_a.double().trace() + cov_b.double().trace() - 2 * trace)
 
 
 def check_method(method: str, statistics: str) -> None:
@@ -98,7 +98,8 @@ def _from_roots(reference: Tensor, generated: Tensor, method: str) -> Tensor:
     mean_b, root_b, total_b = _root(generated, method)
     scale_a, scale_b = len(reference) - 1, len(generated) - 1
     cross = torch.linalg.svdvals(root_a.T @ root_b).sum() / (scale_a * scale_b) ** 0.5
-    return (mean_a - mean_b).square().sum() + total_a / scale_a + total_b / scale_b - 2 * cross
+    shift = (mean_a - mean_b).square().sum()
+    return finite_distance(shift + total_a / scale_a + total_b / scale_b - 2 * cross)
 
 
 def _root(rows: Tensor, method: str) -> tuple[Tensor, Tensor, Tensor]:

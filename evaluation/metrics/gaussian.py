@@ -21,8 +21,8 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
         float64 scalar, at least zero up to rounding; it is not clamped.
 
     Raises:
-        ValueError: if shapes disagree, a value is not finite, or a covariance is not symmetric
-            positive semi-definite.
+        ValueError: if shapes disagree, a value is not finite, a covariance is not symmetric
+            positive semi-definite, or the distance is above the largest number.
 
     The trace of sqrt(cov_a @ cov_b) is the nuclear norm of A.T @ B for any roots cov_a = A @ A.T,
     cov_b = B @ B.T. Its singular values are real, so no imaginary part is discarded and no epsilon
@@ -42,7 +42,16 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
             "embed both sets with the same embedder"
         )
     cross = torch.linalg.svdvals(root_a.T @ root_b).sum()
-    return (mean_a - mean_b).square().sum() + trace_a + trace_b - 2 * cross
+    return finite_distance((mean_a - mean_b).square().sum() + trace_a + trace_b - 2 * cross)
+
+
+def finite_distance(distance: Tensor) -> Tensor:
+    """Return a distance that is a number; raise a ValueError for one that is too large for it."""
+    if not distance.isfinite():
+        raise ValueError(
+            "the sets are too far apart or too wide for a finite distance: check the embeddings"
+        )
+    return distance
 
 
 def merge_moments(moments: Tensor) -> Tensor:

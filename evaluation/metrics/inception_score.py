@@ -15,7 +15,9 @@ __all__ = ["InceptionScore", "inception_score"]
 class InceptionScore(Metric):
     """Inception score of generated sounds; see `inception_score` and `sound_order`.
 
-    The sounds are split in their order, so the order is part of the number.
+    The sounds are split in their order, so the order is part of the number. Metrics that
+    `merge_state` brings together need ``positions``: without them each counts its own sounds from
+    zero, and those of the two are taken in turns.
     """
 
     is_differentiable = False

@@ -114,8 +114,8 @@ def kernel_sums(
             raise ValueError(f"half of the {side} embeddings or more are the same: no bandwidth")
     gamma = 1 / (2 * bandwidth**2 + SMALL)
     return KernelSums(
-        reference=_own_sums(a, lengths[0], gamma),
-        generated=_own_sums(b, lengths[1], gamma),
+        reference=_block_sums(a, a, lengths[0], lengths[0], gamma, own=True),
+        generated=_block_sums(b, b, lengths[1], lengths[1], gamma, own=True),
         cross=_block_sums(a, b, lengths[0], lengths[1], gamma),
         windows=(lengths[0], lengths[1]),
         bandwidth=bandwidth,
@@ -167,21 +167,26 @@ def _share(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _block_sums(
-    a: Tensor, b: Tensor, counts_a: np.ndarray, counts_b: np.ndarray, gamma: float
+    a: Tensor,
+    b: Tensor,
+    counts_a: np.ndarray,
+    counts_b: np.ndarray,
+    gamma: float,
+    *,
+    own: bool = False,
 ) -> np.ndarray:
-    """Sum exp(-gamma d^2) over the windows of every two clips: float64 [clips, clips]."""
+    """Sum exp(-gamma d^2) over the windows of every two clips: float64 [clips, clips].
+
+    A set with itself is its ``own``: each window with itself is left out, whatever rounding makes
+    of its distance.
+    """
     columns = np.zeros((len(a), len(counts_b)))
     for start in range(0, len(a), ROWS):
         kernel = squared_distances(a[start : start + ROWS], b).mul_(-gamma).exp_()
+        if own:
+            kernel.diagonal(offset=start).zero_()
         columns[start : start + ROWS] = _clip_sums(kernel.numpy().T, counts_b).T
     return _clip_sums(columns, counts_a)
-
-
-def _own_sums(rows: Tensor, counts: np.ndarray, gamma: float) -> np.ndarray:
-    """Sum as `_block_sums` of a set with itself, each window with itself left out."""
-    sums = _block_sums(rows, rows, counts, counts, gamma)
-    sums[np.diag_indices(len(counts))] -= counts  # exp(0) each
-    return sums
 
 
 def _clip_sums(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -179,6 +179,7 @@ def test_bfloat16_is_near_float32_and_comes_out_as_float32(passt):
 def test_sounds_the_network_cannot_hear_are_refused(passt):
     with pytest.raises(ValueError, match=r"hears 10 s, got 10\.05 s: cut"):
         passt.logits(torch.zeros(1, 321601))
+    assert passt.logits(torch.zeros(0, 32000)).shape == (0, 527)
     with pytest.raises(ValueError, match=r"more than 0\.15 s"):
         passt.features(torch.zeros(1, 4800))
     with pytest.raises(ValueError, match=r"waveforms \[B, T\], got \[8000\]"):

@@ -110,6 +110,11 @@ def test_windows_that_cannot_be_had(options, words):
         patches(torch.zeros(16000), **options)
 
 
-def test_only_mono_waveforms():
+def test_only_mono_waveforms_of_finite_samples():
+    for wrong in (math.nan, math.inf):
+        sound = torch.zeros(16000)
+        sound[5000] = wrong
+        with pytest.raises(ValueError, match="samples that are not finite"):
+            patches(sound, window=0.96, hop=0.96)
     with pytest.raises(ValueError, match=r"mono waveform \[T\], got \[1, 16000\]"):
         patches(torch.zeros(1, 16000), window=0.96, hop=0.96)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.metrics.feature_frechet import METHODS, frechet_by_method, frechet_from_features
+from evaluation.metrics.gaussian import frechet_distance
 
 OUTSIDE = Path(__file__).parents[4] / "shared" / "fixtures" / "metrics" / "frechet.npz"
 
@@ -117,6 +118,11 @@ def test_what_it_cannot_use_is_said():
     ):
         with pytest.raises(ValueError, match=text):
             frechet_from_features(a, wrong)
+    for method in ("features", "covariances", "eigenvalues"):
+        with pytest.raises(ValueError, match="too far apart or too wide for a finite distance"):
+            frechet_from_features(a, a + 1e200, method=method)
+    with pytest.raises(ValueError, match="too far apart or too wide for a finite distance"):
+        frechet_distance(a[0], torch.eye(4), a[0] + 1e200, torch.eye(4))
     with pytest.raises(ValueError, match="method must be one of auto, features"):
         frechet_from_features(a, a, method="sqrt")
     with pytest.raises(ValueError, match="statistics must be one of float64, float32"):

@@ -71,6 +71,16 @@ def test_positions_undo_the_order_of_arrival():
     torch.testing.assert_close(mixed.compute(), whole.compute(), rtol=0, atol=0)
 
 
+def test_merged_metrics_have_the_order_of_the_positions():
+    values = logits()
+    whole, first, second = InceptionScore(9), InceptionScore(9), InceptionScore(9)
+    whole.update(values)
+    first.update(values[:20], positions=torch.arange(20))
+    second.update(values[20:], positions=torch.arange(20, 43))
+    second.merge_state(first)
+    torch.testing.assert_close(second.compute(), whole.compute(), rtol=0, atol=0)
+
+
 def test_what_it_cannot_use_is_said():
     with pytest.raises(ValueError, match="5 sounds cannot be split in 10"):
         inception_score(logits(5))

@@ -35,6 +35,12 @@ def test_the_formula_pair_by_pair():
         assert found == pytest.approx(by_hand(a, b, width), rel=1e-9)
 
 
+def test_a_window_with_itself_is_left_out_whatever_rounding_makes_of_its_distance():
+    """Far apart beside the bandwidth, no two of them are alike at all."""
+    a, b = 1000 * rows(60, 128, seed=1), 1000 * rows(31, 128, seed=2)
+    assert float(kernel_distance(a, b, bandwidth=0.01)) == 0.0
+
+
 def test_kadtk_gives_the_same():
     """kadtk 1.1.0, run on these vectors; it computes in float32, and takes the second's median."""
     rng = np.random.default_rng(7)

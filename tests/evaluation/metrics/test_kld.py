@@ -72,8 +72,14 @@ def test_refuses_unknown_options_shapes_and_nan():
         kl_divergence(logits, logits, direction="forward")
     with pytest.raises(ValueError, match="activation must be one of"):
         KLDivergence(activation="relu")
-    with pytest.raises(ValueError, match="epsilon must be zero or more, got -1"):
-        kl_divergence(logits, logits, epsilon=-1.0)
+    for epsilon in (-1.0, math.nan, math.inf, "1e-6", True, None):
+        with pytest.raises(ValueError, match="epsilon must be a finite number from zero, got"):
+            kl_divergence(logits, logits, epsilon=epsilon)
+        with pytest.raises(ValueError, match="epsilon must be a finite number from zero, got"):
+            KLDivergence(epsilon=epsilon)
+    with pytest.raises(ValueError, match=r"N >= 1 classes, got \[3, 0\] and \[3, 0\]"):
+        kl_divergence(torch.zeros(3, 0), torch.zeros(3, 0))
+    assert kl_divergence(torch.zeros(0, 5), torch.zeros(0, 5)).shape == (0,)
     with pytest.raises(ValueError, match=r"got \[2, 3\] and \[2, 4\]"):
         kl_divergence(logits, torch.zeros(2, 4))
     with pytest.raises(ValueError, match="NaN or infinite"):

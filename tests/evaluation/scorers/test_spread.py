@@ -1,4 +1,4 @@
-"""What is said beside a Frechet distance: its bias where it can be told, and that sounds are few."""
+"""Beside a Frechet distance: its bias where it can be told, and that sounds are few."""
 
 import torch
 
