@@ -14,6 +14,7 @@ from recipes.page.inputs import History, Run
 
 HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
 OTHER = "other sounds or settings"
+HEADING = "checks of this run"
 Measured = Mapping[str, float | None]
 
 
@@ -103,7 +104,8 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 def show(outcomes: Sequence[Outcome]) -> None:
     """Print expected and reached values, a line each."""
-    width = max((len(outcome.title) for outcome in outcomes), default=0)
+    width = max([len(HEADING), *(len(outcome.title) for outcome in outcomes)])
+    print(f"{HEADING:<{width}}  {'expected':<12}  reached")
     for outcome in outcomes:
         state = outcome.state if outcome.binding else f"{outcome.state} (not binding)"
         print(f"{outcome.title:<{width}}  {outcome.expected:<12}  {outcome.reached:<12}  {state}")

@@ -52,7 +52,7 @@ def value_rows(comparison: Comparison) -> Rows:
 
 def difference_rows(comparison: Comparison) -> Rows:
     """Return a row per metric and pair of reports: the difference, how sure, and what it takes."""
-    rows: Rows = [("metric", "difference", "b - a", comparison["interval"], "", "N", "N to see it")]
+    rows: Rows = [("metric", "difference", "value", comparison["interval"], "", "N", "N to see it")]
     for score in comparison["scores"].values():
         for found in score["differences"]:
             sure = not comparison["differing"]

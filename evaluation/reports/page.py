@@ -13,9 +13,11 @@ from evaluation.reports.files import flatten
 from evaluation.reports.page_sounds import choose_clips, embed_clips, end_places
 from evaluation.reports.pictures import can_draw, draw_spread
 from evaluation.reports.tables import (
+    STAND_IN,
     class_rows,
     group_rows,
     is_of_clips,
+    is_stand_in,
     item_title,
     label_of,
     rank_items,
@@ -66,7 +68,9 @@ def report_page(report: "Report", *, sounds: int) -> str:
         score_rows=score_rows(report.scores, interval_title=report.interval_title()),
         notes=[note for note in report.notes() if not note.startswith("flag: ")],
         warnings=len(report.warnings),
-        stand_ins=[label_of(s) for s in report.scores.values() if s.details.get("stand_in")],
+        stand_ins=[
+            label_of(s).removeprefix(STAND_IN) for s in report.scores.values() if is_stand_in(s)
+        ],
         pictures=_pictures(report, keys),
         sanity=sanity_rows(report.scores, report.sanity),
         battery=report.data.get("sanity") or {},

@@ -14,9 +14,9 @@
 # with commas between several. --captions: random (one of each clip, by the seed), first, all, or
 # listed, as --list says. --limit: only the first so many clips, for a trial. --generated: score
 # these sounds, make none. --without: sounds that no card could score, such as a silent one, by the
-# names of the files in RUN/generated; the table says so. --weights: folder of the pretrained networks; random takes networks of the
-# right shapes with random weights, to try everything out. --stand-in: make so many procedural sounds
-# and take them for the test set. Both mark every score.
+# names of the files in RUN/generated; the table says so. --weights: folder of the pretrained
+# networks; random takes networks of the right shapes with random weights, to try everything out.
+# --stand-in: make so many procedural sounds and take them for the test set. Both mark every score.
 # Every stage skips what is done and goes on where it was killed, so the same command is also the way
 # to resume. Under srun and in SLURM job arrays each task makes its share of the sounds, and the last
 # one scores. It runs with .venv/bin/python, which `make setup` creates; PYTHON=... names another.

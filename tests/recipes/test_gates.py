@@ -40,9 +40,9 @@ def test_words(capsys):
     assert verdict(outcomes) == "1 of 2 hold, 1 not measured"
     assert verdict([]) == "0 of 0 hold"
     show(outcomes)
-    assert (
-        capsys.readouterr().out.splitlines()[0] == "a value  1.00 to 3.00 dB  2.00 dB       holds"
-    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "checks of this run  expected      reached"
+    assert lines[1] == "a value             1.00 to 3.00 dB  2.00 dB       holds"
 
 
 def test_reads_a_file(tmp_path):
