@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "__version__", "evaluate"]
 
-__version__ = "0.2.0"  # goes into every report; raise it with any change that can move a number
+__version__ = "0.3.0"  # goes into every report; raise it with any change that can move a number
 
 
 def __getattr__(name: str) -> Any:
