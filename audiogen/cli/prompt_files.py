@@ -142,12 +142,21 @@ def _json_lines(place: str, text: str) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{place}:{number}: not JSON ({error})") from error
         if not isinstance(row, dict):
             raise ValueError(f'{place}:{number}: expected an object like {{"prompt": "rain"}}')
         yield number, row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice: remove one")
+    return row
 
 
 def _text_lines(place: str, text: str) -> Iterator[Row]:

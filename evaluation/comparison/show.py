@@ -112,7 +112,7 @@ def notes(comparison: Comparison) -> list[str]:
     sure = [found for found in differences if found["resolved"] is not None]
     share = comparison["confidence"]
     lines = [
-        f"{report['name']} = {report['file']}: {report['card']}, N = {report['pairs']} pairs"
+        f"{report['name']} = {report['file']}: {report['card']}; N = {report['pairs']} pairs"
         for report in comparison["reports"]
     ]
     if sure:

@@ -95,7 +95,7 @@ def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 raise ValueError(f"{table}: no column {', '.join(absent)}; has {rows.fieldnames}")
             for row in rows:
                 place = f"{table}:{rows.line_num}"
-                if not all(row[column] for column in COLUMNS):
+                if None in row or not all(row[column] for column in COLUMNS):
                     raise ValueError(f"{place}: expected {', '.join(COLUMNS)}, got {row}")
                 if Path(row["filename"]).name != row["filename"]:
                     raise ValueError(f"{place}: {row['filename']!r} is no name of a file in audio/")

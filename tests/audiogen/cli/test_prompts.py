@@ -73,6 +73,11 @@ def test_whole_numbers_as_pandas_writes_them(tmp_path):
         ("p.csv", "prompt;id\n", "p.csv holds no prompt"),
         ("p.jsonl", '{"prompt": "rain", "seed": true}\n', "p.jsonl:1: seed must be a whole number"),
         ("p.jsonl", '{"prompt": "rain"}\nrain\n', "p.jsonl:2: not JSON"),
+        (
+            "p.jsonl",
+            '{"prompt": "a", "prompt": "b"}\n',
+            "p.jsonl:1: .*key 'prompt' stands there twi",
+        ),
         ("p.csv", 'prompt,id\n"rain,a\nwind,b\n', "p.csv: a quotation mark is never closed"),
         ("p.csv", "prompt\n" + "w" * 200000, "p.csv: field larger than field limit"),
         ("p.csv", 'id,prompt\n"a\nb",rain\n', "p.csv:3: id .* cannot name a file"),

@@ -89,6 +89,7 @@ def test_missing_files_are_listed(tmp_path):
         ("3-100-A-1.wav", "2-100-A-0.wav", "esc50.csv:4: 2-100-A-0.wav stands on an earlier line"),
         ("3-100-A-1.wav", "../x.wav", "esc50.csv:4: '../x.wav' is no name of a file in audio/"),
         (",3,1,dog,True,100,A", "", "esc50.csv:4: expected filename, fold, category, got"),
+        (",3,1,dog", ",3,1,dog,", "esc50.csv:4: expected filename, fold, category, got"),
         (",3,1,dog", ",3,1," + "x" * 200000, "esc50.csv:4: not a table of commas in UTF-8"),
     ],
 )
