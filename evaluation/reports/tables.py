@@ -58,9 +58,8 @@ def beside_notes(scores: Mapping[str, Score]) -> list[str]:
             reasons.setdefault(bias_reason(score), []).append(score.name)
     notes += [f"no bias of {', '.join(keys)}: {text}" for text, keys in reasons.items()]
     if any(beside(s, name) is None for s in scores.values() for name in shown):
-        notes.append(
-            f"{NOTHING}: this score has no such number (a distance of a set from itself is 0)"
-        )
+        why = " (a distance of a set from itself is 0)" if "reference_self" in shown else ""
+        notes.append(f"{NOTHING}: this score has no such number{why}")
     moved = [
         s.name
         for s in scores.values()

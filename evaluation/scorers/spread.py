@@ -75,7 +75,12 @@ def bias_of(
             f"about {bias.estimate:.3g}, no less than the value itself, which may be all chance"
         )
         return {"estimate": None, "reason": reason, "method": method} | ends
-    return {"estimate": bias.estimate, **ends, "without": value - bias.estimate, "method": method}
+    return {
+        "estimate": bias.estimate,
+        **ends,
+        "without": float(value - bias.estimate),
+        "method": method,
+    }
 
 
 def _too_few(windows: Sequence[Sequence[int]]) -> str | None:

@@ -96,8 +96,9 @@ def _departures(choice: dict[str, Any], report: Report) -> list[str]:
 def scale(score: Score) -> str | None:
     """Say what a score is to be seen beside: chance, and the references themselves."""
     bias = score.details.get("bias") or {}
+    ends = "" if bias.get("low") is None else f" ({bias['low']:.2g} to {bias['high']:.2g})"
     parts = [
-        (bias.get("estimate"), "chance alone adds about {:.3g} at this N"),
+        (bias.get("estimate"), f"chance alone adds about {{:.3g}}{ends} at this N"),
         (
             score.details.get("reference_halves"),
             "one half of the references against the other: {:.3g}",

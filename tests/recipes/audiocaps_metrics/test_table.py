@@ -119,7 +119,8 @@ def test_what_departs_from_the_card_is_under_it(scored, capsys):
 
 
 def test_a_score_stands_beside_chance_and_the_references(scored, capsys):
-    details = {"bias": {"estimate": 0.21}, "reference_halves": 0.4, "reference_self": None}
+    bias = {"estimate": 0.21, "low": 0.172, "high": 0.258}
+    details = {"bias": bias, "reference_halves": 0.4, "reference_self": None}
     path = scored / "scores" / "audiocraft.json"
     report = json.loads(path.read_text())
     report["scores"]["fad_vggish"]["details"] = details
@@ -127,7 +128,10 @@ def test_a_score_stands_beside_chance_and_the_references(scored, capsys):
     path.write_text(json.dumps(report))
     main(["--run", str(scored)])
     text = capsys.readouterr().out
-    assert "FAD (VGGish): chance alone adds about 0.21 at this N; one half of the" in text
+    assert (
+        "FAD (VGGish): chance alone adds about 0.21 (0.17 to 0.26) at this N; one half of the"
+        in text
+    )
     assert "Text consistency (CLAP cosine): the references themselves: 0.32" in text
 
 
