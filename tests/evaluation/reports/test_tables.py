@@ -76,7 +76,7 @@ def test_what_self_is_and_where_there_is_none_is_said():
     assert [row[-1] for row in score_rows(scores, interval_title="i")] == ["self", "0.13", "-"]
     notes = "\n".join(beside_notes(scores))
     assert "-: this score has no such number (a distance of a set from itself is 0)" in notes
-    assert "self of kld_passt: each reference beside itself treated as the card" in notes
+    assert "self of kld_passt: the card treats generated sounds otherwise than references" in notes
     details["self_as_generated"] = False
     assert "self of" not in "\n".join(beside_notes(scores))
 

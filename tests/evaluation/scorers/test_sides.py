@@ -32,6 +32,8 @@ def test_references_as_generated_stand_in_for_generated_sounds():
     for row in ALL:
         (before, _), (after, _) = (build(row).score(f, SETTINGS) for f in (plain, given))
         assert after.value == before.value
+        marks = [found.details["self_as_generated"] for found in (before, after)]
+        assert marks == [False, True]
         names = ("reference_self", "reference_halves")
         changed += [n for n in names if before.details[n] != after.details[n]]
     assert {"reference_self", "reference_halves"} == set(changed)
