@@ -67,8 +67,8 @@ def beside_notes(scores: Mapping[str, Score]) -> list[str]:
     ]
     if moved:
         notes.append(
-            f"self of {', '.join(moved)}: the card treats generated sounds otherwise than references, "
-            "and references in their place as it treats these: not what identical sounds score"
+            f"self of {', '.join(moved)}: the card treats generated sounds otherwise than "
+            "references, and references in their place as these: not what identical sounds score"
         )
     below = [s.name for s in scores.values() if METRICS[s.name].kind == "kl" and _is_below(s)]
     return notes + [f"{key}: below zero, from the card's epsilon or activation" for key in below]
