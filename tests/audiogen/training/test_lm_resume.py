@@ -25,7 +25,8 @@ def words(sounds, tmp_path) -> list[str]:
     """From sounds, mixed and cut at random; every dropout, in parts, averaged and scored."""
     card = tmp_path / "card.yaml"
     text = (FOLDER / "demo.yaml").read_text().replace("patch: 1.0", "patch: 0.1")
-    card.write_text(text.replace("hop: 0.5", "hop: 0.05").replace("resamples: 400", "resamples: 5"))
+    text = text.replace("name: demo", "name: mine").replace("hop: 0.5", "hop: 0.05")
+    card.write_text(text.replace("resamples: 400", "resamples: 5"))
     return [
         *LM,
         "data=audiocaps_sounds_v1",

@@ -26,7 +26,8 @@ STAND_INS = {"val/frechet_logmel_standin", "val/level_difference_db"}
 @pytest.fixture
 def card(tmp_path):
     """A protocol for sounds of a quarter of a second."""
-    text = (FOLDER / "demo.yaml").read_text().replace("patch: 1.0", "patch: 0.1")
+    text = (FOLDER / "demo.yaml").read_text().replace("name: demo", "name: mine")
+    text = text.replace("patch: 1.0", "patch: 0.1")
     path = tmp_path / "card.yaml"
     path.write_text(text.replace("hop: 0.5", "hop: 0.05").replace("resamples: 400", "resamples: 5"))
     return str(path)
@@ -48,7 +49,7 @@ def test_scores_are_in_the_history_by_their_own_names(sounds, tmp_path, card, ki
     assert row.keys() >= STAND_INS
     assert "val/fad" not in row
     report = json.loads((tmp_path / "scores" / "step-000000004.json").read_text())
-    assert report["protocol"]["name"] == "demo"
+    assert report["protocol"]["name"] == "mine"
     assert [item["captions"] for item in report["items"]] == [
         ["rain on a roof"],
         ["a dog barks"],

@@ -36,7 +36,7 @@ def words(tmp_path, scripts):
         torch.manual_seed(0)
         codec = Codec(num_filters=2, dimension=4, num_codebooks=4, codebook_size=16, lstm_layers=0)
     save_codec(codec, tmp_path / "codec")
-    card = (FOLDER / "demo.yaml").read_text()
+    card = (FOLDER / "demo.yaml").read_text().replace("name: demo", "name: mine")
     for old, new in (("patch: 1.0", "patch: 0.1"), ("hop: 0.5", "hop: 0.05"), ("400", "5")):
         card = card.replace(old, new)
     (tmp_path / "card.yaml").write_text(card)
