@@ -66,8 +66,7 @@ def report_page(report: "Report", *, sounds: int) -> str:
         "report.html.j2",
         report=report,
         score_rows=score_rows(report.scores, interval_title=report.interval_title()),
-        notes=[note for note in report.notes() if not note.startswith("flag: ")],
-        warnings=len(report.warnings),
+        notes=[note for note in report.notes() if not note.startswith(("flag: ", "warning: "))],
         stand_ins=[
             label_of(s).removeprefix(STAND_IN) for s in report.scores.values() if is_stand_in(s)
         ],
