@@ -134,9 +134,9 @@ def test_measures_nothing_in_an_empty_folder(tmp_path):
 def test_command(synthetic_run, tmp_path, capsys):
     assert main(["--run", str(synthetic_run.folder)]) == 1  # 12 clips are too few
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
-    assert "12" in lines[0]
-    assert lines[0].endswith(FAILS)
+    assert len(lines) == 12  # with a heading
+    assert "12" in lines[1]
+    assert lines[1].endswith(FAILS)
     assert main(["--run", str(tmp_path)]) == 1
     assert NOT_MEASURED in capsys.readouterr().out
     assert main(["--run", str(tmp_path / "none")]) == 2
