@@ -74,12 +74,17 @@ def latex_table(reports: Mapping[str, "Report"]) -> str:
 
 
 def csv_table(report: "Report") -> str:
-    """Return a line per clip: its name, class, captions, hashes, and values in full precision."""
+    """Return a line per clip: its name, class, captions, hashes, and values in full precision.
+
+    The column of a metric is its key, with "standin_" before it where the network's weights are
+    random.
+    """
     keys = value_keys(report.items, report.scores)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     facts = ["name", "class", "captions", "reference_sha256", "generated_sha256"]
-    writer.writerow([*facts, *keys])
+    stand_in = {key for key in keys if is_stand_in(report.scores[key])}
+    writer.writerow([*facts, *(f"standin_{key}" if key in stand_in else key for key in keys)])
     for item in report.items:
         values = [value_of(item, key) for key in keys]
         captions = " / ".join(item.get("captions") or ())

@@ -128,6 +128,13 @@ def test_csv_has_every_clip_in_full_precision(tmp_path):
     assert (rows[0]["captions"], rows[1]["class"]) == ("x / y", "dog")
 
 
+def test_csv_marks_the_columns_of_random_weights(tmp_path):
+    scores = {"level_difference_db": make_score(details={"stand_in": True})}
+    make_report(scores=scores).to_csv(tmp_path / "clips.csv")
+    heads = (tmp_path / "clips.csv").read_text().splitlines()[0].split(",")
+    assert heads[-1] == "standin_level_difference_db"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
