@@ -1,5 +1,6 @@
 """The manual of the instrument: its examples run, its table is that of the cards."""
 
+import json
 import re
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def test_examples_run(tmp_path):
         for i in range(4):
             sound = rng.normal(size=16000) / 10
             soundfile.write(tmp_path / side / f"{i}.wav", sound, 16000)
+    rows = "".join(f"{i}.wav,noise {i}\n" for i in range(4))
+    (tmp_path / "captions.csv").write_text("name,caption\n" + rows)
     blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
     shapes = (
         "\nassert vggish.embed(examples).shape == (3, 128)\nassert 100 < metric.compute() < 300"
@@ -60,6 +63,7 @@ def test_examples_run(tmp_path):
     command = [sys.executable, "-c", "\n".join(blocks) + shapes]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "mine.json").read_text())["data"]["name"] == "mine"
 
 
 def test_named_files_exist():
