@@ -131,7 +131,7 @@ class FrechetScorer(SetScorer):
             "raw": self.raw(*self.sides(features)),
             "bias": bias_of(resampler, value, windows, settings),
             "reference_halves": self.halves(features),
-            "reference_self": None,
+            "reference_self": self.reference_self(features),
         }
         notes = self.notes(details)
         return self.make(value, details, n=clips, interval=interval), notes
@@ -231,7 +231,7 @@ class InfinityScorer(SetScorer):
                 "slope": line["slope"],
                 "plain": float(frechet_from_features(*(torch.cat(list(side)) for side in sides))),
                 "reference_halves": self.halves(features),
-                "reference_self": None,
+                "reference_self": self.reference_self(features),
             }
         )
         details["interval_of"] = f"{OF_MEAN}, if it spreads as the plain distance does"

@@ -149,8 +149,8 @@ class NeighborScorer(MeanScorer):
         return Contributions(sums=sums, counts=counts.astype(float), reasons={})
 
     def reference_self(self, features: PairFeatures) -> float | None:
-        """Return nothing: every window is in its own reach."""
-        return None
+        """Return nothing where both sides are prepared alike: every window is in its own reach."""
+        return None if features.as_generated is None else super().reference_self(features)
 
 
 def check_windows(windows: str) -> str:

@@ -55,6 +55,15 @@ class SetScorer(ScorerBase):
         """Return nothing: the windows of one class are too few."""
         return {}
 
+    def reference_self(self, features: PairFeatures) -> float | None:
+        """Return the distance between references and references treated as generated sounds.
+
+        None where a card prepares both sides alike: nothing sets the two apart.
+        """
+        if features.as_generated is None:
+            return None
+        return finite_or_none(self.value(references_alone(features))[0])
+
     def facts(self, features: PairFeatures) -> dict[str, Any]:
         """Return what a reader must know, and how many clips of each side have windows."""
         sides = zip(("reference", "generated"), self.sides(features), strict=True)
@@ -111,7 +120,7 @@ class KernelScorer(SetScorer):
             "reference_halves": self.halves(features)
             if features.as_generated is not None
             else self._reference_halves(sums),
-            "reference_self": None,
+            "reference_self": self.reference_self(features),
             "interval_of": f"{OF_MEAN}, at this bandwidth",
             "bias": {"estimate": 0.0, "method": "none by construction: no pair of equals"},
         }

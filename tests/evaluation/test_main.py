@@ -42,7 +42,7 @@ def test_empty_folder(folders, tmp_path):
 
 
 def test_same_folder_twice(folders):
-    assert_one_line_error(run(folders[0], folders[0]), "the same folder")
+    assert_one_line_error(run(folders[0], folders[0]), "are one folder")
 
 
 def test_wrong_arguments_are_one_line_too():

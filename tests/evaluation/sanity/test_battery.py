@@ -102,6 +102,8 @@ def test_references_stand_in_through_the_chain_of_generated_sounds(tones, tiny):
     assert copies.scores["kld_passt"].value > 1e-3  # the level step shows
     details = copies.scores["kld_passt"].details
     assert details["reference_self"] == copies.scores["kld_passt"].value
+    fad = copies.scores["fad_vggish"]
+    assert fad.details["reference_self"] == fad.value
     for path in tones[1].iterdir():
         samples, rate = soundfile.read(path)
         soundfile.write(path, 0.01 * samples[::-1], rate)
