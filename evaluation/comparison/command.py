@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> tuple[str, str]:
         ValueError: for reports that cannot be read or compared, or a file that cannot be written.
     """
     from evaluation.comparison.compare import compare_reports
-    from evaluation.comparison.show import comparison_latex, comparison_markdown, comparison_text
+    from evaluation.comparison.latex import comparison_latex
+    from evaluation.comparison.show import comparison_markdown, comparison_text
     from evaluation.reports.files import check_writable, json_text, write_text
 
     files = {name: getattr(args, name) for name in ("json", "markdown", "latex", "html")}

@@ -12,7 +12,7 @@ from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.protocols.title import PROSE
 from evaluation.reports.report import Report, ReportError, flatten
-from evaluation.reports.tables import is_stand_in
+from evaluation.reports.tables import interval_notes, is_stand_in
 
 __all__ = ["CompareError", "compare_reports", "comparison_text", "differing_fields"]
 
@@ -66,6 +66,9 @@ def compare_reports(
                 "file": str(path),
                 "card": report.card_title(),
                 "pairs": report.data["pairs"],
+                "flags": report.flags,
+                "warnings": report.warnings,
+                "intervals": interval_notes({key: report.scores[key] for key in keys}),
             }
             for path, (name, report) in zip(paths, reports.items(), strict=True)
         ],

@@ -64,9 +64,11 @@ def compare_values(
         settings: how clips are drawn.
     """
     names = sorted(a.keys() & b.keys())
-    if difference is None or len(names) < FEWEST_CLIPS:
-        few = f"no interval below {FEWEST_CLIPS} clips of which both have a value"
-        return without_interval(difference, few if difference is not None else "", n=len(names))
+    few = too_few_clips(len(names), what="clips of which both have a value")
+    if difference is None:
+        return without_interval(None, "", n=len(names))
+    if few is not None:
+        return without_interval(difference, few, n=len(names))
     pairs = np.array([[a[name], b[name]] for name in names])
     draws = _draws(pairs, statistic, settings)
     interval = percentile_interval(draws, settings.confidence)
@@ -101,6 +103,15 @@ def compare_draws(
     """
     interval = spread_interval(difference, draws, settings.confidence)
     return with_interval(difference, interval, WHOLE_SETS, n, settings)
+
+
+def too_few_clips(clips: int, *, what: str = "clips") -> str | None:
+    """Say that clips are too few for any interval: below the number that single scores need.
+
+    >>> too_few_clips(2), too_few_clips(8)
+    ('no interval below 8 clips', None)
+    """
+    return f"no interval below {FEWEST_CLIPS} {what}" if clips < FEWEST_CLIPS else None
 
 
 def with_interval(

@@ -12,6 +12,7 @@ from evaluation.comparison.paired import (
     Difference,
     compare_draws,
     compare_values,
+    too_few_clips,
     without_interval,
 )
 from evaluation.protocols.card import Bootstrap
@@ -36,6 +37,7 @@ def compare_score(key: str, reports: Mapping[str, Report], *, cache: Path | None
         "label": label_of(marked),
         "unit": first.unit,
         "best": first.best,
+        "stand_in": is_stand_in(marked),
         "values": {
             name: {
                 "value": _finite(score),
@@ -73,6 +75,9 @@ def _difference(key: str, a: Report, b: Report, cache: Path | None) -> Differenc
             statistic=statistic,
             settings=settings,
         )
+    few = too_few_clips(count)
+    if few is not None:
+        return without_interval(difference, few, n=count)
     draws = joint_draws(key, a, b, cache=cache)
     if isinstance(draws, str):
         return without_interval(difference, f"no interval: {draws}", n=count)

@@ -6,8 +6,8 @@ import statistics
 import pytest
 
 from evaluation.comparison.compare import CompareError, compare_reports
+from evaluation.comparison.latex import comparison_latex
 from evaluation.comparison.show import (
-    comparison_latex,
     comparison_markdown,
     comparison_text,
     round_up,
@@ -339,7 +339,8 @@ def test_no_metric_in_common_or_no_report(tmp_path):
     ],
 )
 def test_where_zero_is_best_the_nearer_one_is_named(values, text):
-    score = {"best": "zero", "values": {n: {"value": v} for n, v in zip("ab", values, strict=True)}}
+    by_name = {n: {"value": v} for n, v in zip("ab", values, strict=True)}
+    score = {"best": "zero", "stand_in": False, "values": by_name}
     found = {"a": "a", "b": "b", "value": values[1] - values[0], "resolved": True}
     assert verdict(score, found) == text
     assert verdict(score, found | {"resolved": False}) == "not resolved"

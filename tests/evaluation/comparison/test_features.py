@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from evaluation.comparison.features import NotThereError, cached_features, joint_draws
+from evaluation.comparison.scores import compare_score
 from evaluation.features.cache import FeatureCache, entry_key
 from evaluation.features.pairs import PairFeatures
 from evaluation.protocols.card import Bootstrap
 from evaluation.scorers.features import build_feature_scorer
+from evaluation.scorers.interval import FEWEST_CLIPS
 from evaluation.scorers.resampling import draw_counts
 from tests.evaluation.reports.test_report import make_report, make_score
 
@@ -88,3 +90,17 @@ def test_what_is_not_in_the_cache_is_said(tmp_path):
 def test_features_of_another_score_are_not_taken(tmp_path):
     (a, _, _), (b, _, _) = build(tmp_path, "a"), build(tmp_path, "b", score=False)
     assert "where the report says 0" in joint_draws(KEY, a, b, cache=tmp_path)
+
+
+def test_a_score_of_a_whole_set_needs_as_many_clips_as_that_of_one_report(tmp_path, monkeypatch):
+    """With features at hand, too: below it neither report has an interval of its own."""
+    monkeypatch.setattr(f"{__name__}.CLIPS", FEWEST_CLIPS - 1)
+    few = {name: build(tmp_path, name, shift=s)[0] for name, s in (("a", 0), ("b", 9))}
+    (found,) = compare_score(KEY, few, cache=tmp_path)["differences"]
+    assert (found["interval"], found["resolved"], found["clips_needed"]) == (None, None, None)
+    assert found["method"] == "no interval below 8 clips"
+    assert found["value"] > 0
+    monkeypatch.setattr(f"{__name__}.CLIPS", FEWEST_CLIPS)
+    enough = {name: build(tmp_path, f"{name}8", shift=s)[0] for name, s in (("a", 0), ("b", 9))}
+    (found,) = compare_score(KEY, enough, cache=tmp_path)["differences"]
+    assert found["resolved"] is True

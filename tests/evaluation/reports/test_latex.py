@@ -64,7 +64,7 @@ def has_tex():
 @pytest.mark.skipif(not has_tex(), reason="no pdflatex with booktabs here")
 def test_tables_compile_with_the_package_they_name(tmp_path):
     from evaluation.comparison.compare import compare_reports
-    from evaluation.comparison.show import comparison_latex
+    from evaluation.comparison.latex import comparison_latex
 
     every = latex_text("".join(sorted({*PRINTED, *ESCAPES})))
     names = [NASTY, "[2pt] a", "* b", "[c]", "a -- b\nc", "ü é ř"]
