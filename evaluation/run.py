@@ -104,6 +104,7 @@ class Evaluation:
         warnings = [
             *self.networks.warnings(),
             *self.inputs.beside_the_card(self.card),
+            *self.settings.idle(self.card),
             *(too_few(len(items)) if self.settings.sanity else []),
             *_lengths(self.inputs, found, match=self.card.length == "match"),
             *too_short(features),
@@ -121,7 +122,7 @@ class Evaluation:
             flags=find_flags(
                 sanity,
                 titles={key: each.label for key, each in scores.items()},
-                pairs=len(battery.chosen) if battery else None,
+                pairs=len(battery.chosen) if battery else 0,
             ),
             battery=battery.describe(found) if battery else None,
         )

@@ -193,5 +193,7 @@ class Report:
             f"sanity battery: {battery['pairs']} of {battery['of']} pairs, drawn with seed "
             f"{battery['seed']}; its scores are of this N"
         ]
+        if "no_flags" in battery:
+            lines.append(f"sanity battery: {battery['no_flags']}")
         failed = battery.get("failed", {}).items()
         return lines + [f"sanity battery without {side}: {reason}" for side, reason in failed]

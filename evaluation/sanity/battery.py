@@ -27,6 +27,8 @@ from evaluation.scorers.everything import Scorers
 SYSTEM, HALVES, SHUFFLED = "scored sounds", "other references", "shuffled captions"
 MOST_PAIRS = 100  # that are scored again; enough to tell silence from sound
 FEWEST_PAIRS = 2
+FEWEST_FOR_FLAGS = 8  # pairs; of fewer, chance alone ranks silence
+SAME = 1e-3  # relative; two numbers that are nearer are told apart by rounding alone
 PAIRED = ("kl", "cosine_text", "cosine_audio")  # kinds that ask which sound answers to which
 
 Table = dict[str, dict[str, float | None]]  # system -> metric key -> value
@@ -125,12 +127,14 @@ class Battery:
 
     def describe(self, found: Extraction) -> dict[str, Any]:
         """Say for the report what the table was made of."""
-        return {
+        facts = {
             "pairs": len(self.chosen),
             "of": self.total,
             "seed": self.seed,
             "failed": dict(found.failed),
         }
+        few = f"{len(self.chosen)} pairs are too few for flags, which take {FEWEST_FOR_FLAGS}"
+        return facts | ({"no_flags": few} if len(self.chosen) < FEWEST_FOR_FLAGS else {})
 
 
 def too_few(pairs: int) -> list[str]:
@@ -140,31 +144,41 @@ def too_few(pairs: int) -> list[str]:
     return [f"no sanity battery: it needs {2 * FEWEST_PAIRS} pairs, got {pairs}"]
 
 
-def find_flags(table: Table, *, titles: Mapping[str, str], pairs: int | None = None) -> list[str]:
-    """Say which metrics rank nothing above the system, and where the system is below chance.
+def find_flags(table: Table, *, titles: Mapping[str, str], pairs: int) -> list[str]:
+    """Say which metrics rank nothing above the system or on a par, and where it is below chance.
 
     Args:
         table: of the battery.
         titles: metric key -> what a person reads.
-        pairs: how many the battery was scored on.
+        pairs: how many the battery was scored on; fewer than `FEWEST_FOR_FLAGS` raise no flag.
     """
+    if pairs < FEWEST_FOR_FLAGS:
+        return []
     flags = []
     own = table.get(SYSTEM, {})
     for system in (SILENCE, NOISE, SHUFFLED):
         for key, value in table.get(system, {}).items():
             mine = own.get(key)
-            if value is None or mine is None or not _better(key, value, mine):
+            if value is None or mine is None:
                 continue
-            what = titles.get(key, METRICS[key].label)
-            if system == SHUFFLED:
-                verdict = f"{what}: the scored sounds are worse than those of other captions"
-                other = "of other captions"
-            else:
-                verdict = f"{what} ranks {system} above the scored sounds"
-                other = system
-            numbers = f"{other} {value:.4g}, scored sounds {mine:.4g}"
-            flags.append(f"{verdict}: {numbers}" + (f" (on {pairs} pairs)" if pairs else ""))
+            verdict = _verdict(titles.get(key, METRICS[key].label), system, key, value, mine)
+            if verdict is not None:
+                other = "of other captions" if system == SHUFFLED else system
+                numbers = f"{other} {value:.4g}, scored sounds {mine:.4g} (on {pairs} pairs)"
+                flags.append(f"{verdict}: {numbers}")
     return flags
+
+
+def _verdict(what: str, system: str, key: str, value: float, mine: float) -> str | None:
+    """Say what is wrong where a system is as good as the scored sounds, or better."""
+    if math.isclose(value, mine, rel_tol=SAME):
+        other = "sounds of other captions" if system == SHUFFLED else system
+        return f"{what} cannot tell {other} from the scored sounds"
+    if not _better(key, value, mine):
+        return None
+    if system == SHUFFLED:
+        return f"{what}: the scored sounds are worse than those of other captions"
+    return f"{what} ranks {system} above the scored sounds"
 
 
 def _better(key: str, value: float, than: float) -> bool:

@@ -1,5 +1,6 @@
 """All metrics of an evaluation at work: on waveforms pair by pair, on features after that."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from evaluation.features.pairs import PairFeatures
 from evaluation.preparation.pair import Item
 from evaluation.protocols.card import Bootstrap, ProtocolCard
 from evaluation.scorers.features import FeatureScorer, build_feature_scorer
-from evaluation.scorers.interval import too_few_resamples
+from evaluation.scorers.interval import FEWEST_CLIPS, too_few_resamples
 from evaluation.scorers.score import Score
 from evaluation.scorers.waveforms import Scorer, build_scorer
 
@@ -94,11 +95,14 @@ class Scorers:
 
 
 def _explained(score: Score, settings: Bootstrap) -> Score:
-    """Say why a score has no interval where the card draws too few resamples for one."""
-    few = too_few_resamples(settings.resamples, settings.confidence)
-    if few is None or score.interval is not None:
+    """Say why a score that has a value has no interval, where its scorer does not."""
+    if score.interval is not None or math.isnan(score.value):
         return score
-    return replace(score, details={"no_interval": few} | score.details)
+    why = too_few_resamples(settings.resamples, settings.confidence)
+    if why is None and score.n < FEWEST_CLIPS:
+        why = f"fewer than {FEWEST_CLIPS} clips"
+    why = why or "most resamples have no finite value"
+    return replace(score, details={"no_interval": why} | score.details)
 
 
 def too_short(features: Mapping[str, PairFeatures]) -> Iterable[str]:

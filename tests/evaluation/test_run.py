@@ -159,6 +159,20 @@ def test_other_bytes_weights_or_dtype_never_meet_old_features(
     }
 
 
+def test_networks_in_another_dtype_make_a_changed_card(score, tiny):
+    """By option or on the card: one protocol, one hash, one name, and the same numbers."""
+    card = load_protocol("audiocraft")
+    for name in ("vggish", "passt", "clap"):
+        card = card.changed(f"features.{name}.dtype", "bfloat16")
+    asked, written = score(dtype="bfloat16"), score(protocol=card)
+    assert numbers(asked) == numbers(written)
+    assert asked.provenance["protocol_sha256"] == written.provenance["protocol_sha256"]
+    title = "audiocraft v3, changed: bootstrap.resamples"
+    assert asked.card_title() == f"{title}, features.vggish.dtype, features.passt.dtype, ..."
+    assert asked.card_title() in asked.to_markdown()
+    assert score(dtype="float32").card_title() == title
+
+
 def test_a_damaged_entry_is_computed_again_and_said(score, tmp_path):
     first = score(cache=tmp_path / "cache")
     entries = sorted((tmp_path / "cache").glob("*/*.safetensors"))
@@ -246,3 +260,23 @@ def test_the_same_sound_again_goes_through_a_network_once(score, folders, tiny):
         tiny.Tiny.run = monkey
     assert sum(seen) == 2 + 6  # the reference, as it is and as generated sounds are
     assert numbers(again) == numbers(report)
+
+
+@pytest.mark.parametrize("given", [{"random_weights": True}, {"weights": "nowhere"}])
+def test_weights_that_no_network_of_the_card_takes_are_said_to_change_nothing(folders, given):
+    plain = evaluate(*folders, protocol="demo", sanity=False)
+    report = evaluate(*folders, protocol="demo", sanity=False, **given)
+    assert report.scores == plain.scores
+    [line] = [text for text in report.warnings if text not in plain.warnings]
+    assert "no network of protocol demo takes weights" in line
+
+
+def test_every_score_without_an_interval_says_why(folders):
+    for folder in folders:
+        for path in sorted(folder.iterdir())[5:]:
+            path.unlink()
+    report = evaluate(*folders, protocol="demo")
+    assert len(report.scores) == 2
+    for score in report.scores.values():
+        assert score.interval is None
+        assert score.details["no_interval"] == "fewer than 8 clips"

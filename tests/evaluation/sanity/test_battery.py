@@ -29,13 +29,17 @@ def tones(tmp_path):
     folders = tmp_path / "reference", tmp_path / "generated", tmp_path / "trips"
     for folder in folders:
         folder.mkdir()
+    write_tones(folders, range(12))
+    return folders
+
+
+def write_tones(folders, numbers):
     times = np.arange(20000) / 16000
-    for i in range(12):
+    for i in numbers:
         tone = 0.3 * np.sin(2 * np.pi * 150 * 2 ** (i / 3) * times)
         noise = np.random.default_rng(i).standard_normal(20000)
         for folder, level in zip(folders, (0.0, 0.01, 0.001), strict=True):
             soundfile.write(folder / f"clip{i:02d}.wav", tone + level * noise, 16000)
-    return folders
 
 
 @pytest.fixture
@@ -52,8 +56,12 @@ def score(tones, captions, tiny):
 def test_all_systems_are_scored_at_one_number_of_pairs(score, tones):
     report = score(round_trips=tones[2])
     assert list(report.sanity) == [SYSTEM, SILENCE, NOISE, HALVES, SHUFFLED, ROUND_TRIP]
-    assert report.data["sanity"] == {"pairs": 6, "of": 12, "seed": 2036, "failed": {}}
+    battery = dict(report.data["sanity"])
+    few = battery.pop("no_flags")
+    assert battery == {"pairs": 6, "of": 12, "seed": 2036, "failed": {}}
+    assert few == "6 pairs are too few for flags, which take 8"
     assert "sanity battery: 6 of 12 pairs, drawn with seed 2036" in report.to_text()
+    assert few in report.to_text()
     assert {"fad_vggish", "kld_passt", "clap_score"} <= report.sanity[SILENCE].keys()
     assert "level_difference_db" not in report.sanity[SYSTEM]  # it ranks nothing
     assert set(report.sanity[SHUFFLED]) == {"kld_passt", "clap_score"}  # only these see pairs
@@ -136,7 +144,7 @@ def test_the_seed_alone_decides_who_is_drawn(score):
 
 def test_silence_that_scores_better_than_the_system_is_flagged(score, tones):
     """References of near silence: a system of loud noise is farther from them than silence is."""
-    for i in range(12):
+    for i in range(16):
         noise = np.random.default_rng(100 + i).standard_normal(20000)
         soundfile.write(tones[0] / f"clip{i:02d}.wav", 2e-4 * noise, 16000, subtype="FLOAT")
         soundfile.write(tones[1] / f"clip{i:02d}.wav", 0.1 * noise, 16000)
@@ -144,14 +152,16 @@ def test_silence_that_scores_better_than_the_system_is_flagged(score, tones):
     assert report.sanity[SILENCE]["frechet_logmel_standin"] < 50
     assert any(f"ranks {SILENCE} above the scored sounds" in flag for flag in report.flags)
     assert any("above the scored sounds" in line for line in report.to_text().splitlines())
+    assert "too few for flags" not in report.to_text()
 
 
 def test_sounds_that_answer_to_other_captions_are_flagged(score, tones):
     """Every generated sound is that of the next reference: worse than a random order."""
-    sounds = [soundfile.read(tones[1] / f"clip{i:02d}.wav")[0] for i in range(12)]
-    for i in range(12):
-        soundfile.write(tones[1] / f"clip{i:02d}.wav", sounds[(i + 6) % 12], 16000)
-    report = score(metrics=["kld_passt"])
+    write_tones(tones, range(12, 16))
+    sounds = [soundfile.read(tones[1] / f"clip{i:02d}.wav")[0] for i in range(16)]
+    for i in range(16):
+        soundfile.write(tones[1] / f"clip{i:02d}.wav", sounds[(i + 8) % 16], 16000)
+    report = score(metrics=["kld_passt"], captions=None)
     assert [
         flag
         for flag in report.flags
@@ -175,10 +185,20 @@ def test_sounds_that_answer_to_other_captions_are_flagged(score, tones):
 )
 def test_flags_go_by_the_metrics_own_direction(system, key, mine, value, flagged):
     table = {SYSTEM: {key: mine}, system: {key: value}}
-    assert bool(find_flags(table, titles={key: "the title"})) == flagged
-    flags = find_flags(table, titles={}, pairs=5)
+    assert bool(find_flags(table, titles={key: "the title"}, pairs=50)) == flagged
+    flags = find_flags(table, titles={}, pairs=8)
     assert all(", scored sounds " in flag for flag in flags)  # which number is whose
-    assert [flag[-12:] for flag in flags] == ["(on 5 pairs)"] * flagged
+    assert [flag[-12:] for flag in flags] == ["(on 8 pairs)"] * flagged
+    assert find_flags(table, titles={}, pairs=7) == []
+
+
+@pytest.mark.parametrize("value", [0.06413, 0.06409, 0.06411])
+def test_a_difference_of_rounding_ranks_nothing_and_is_flagged_as_what_it_is(value):
+    for system in (SILENCE, SHUFFLED):
+        table = {SYSTEM: {"clap_score": 0.06411}, system: {"clap_score": value}}
+        [flag] = find_flags(table, titles={"clap_score": "CLAP"}, pairs=8)
+        assert flag.startswith("CLAP cannot tell s")
+        assert not any(word in flag for word in ("ranks", "above", "worse"))
 
 
 def test_too_few_pairs_have_no_battery(score, tones, tmp_path):
