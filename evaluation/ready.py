@@ -45,6 +45,7 @@ def check_networks(
     settings = Settings(
         weights=None if weights is None else Path(weights), device=device, dtype=dtype
     )
+    card = settings.applied_to(card)
     for name in Scorers(card, list(metrics)).features:
         Networks(card, [name], settings)
 

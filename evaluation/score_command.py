@@ -112,7 +112,12 @@ def _add_means(group: argparse._ArgumentGroup) -> None:
     add_means(group, workers=default_workers())
     add_cache(group, use="where features are kept for the next time", without="keep none")
     add = group.add_argument
-    add("--dtype", choices=DTYPES, help="of the networks' work; default: what the card says")
+    add(
+        "--dtype",
+        choices=DTYPES,
+        help="of the networks' work; default: what the card says. bfloat16 for float32 moves FAD "
+        "by 0.1 to 0.3 %%, KL by less than 1 %%, CLAP by 0.0006, and is called a changed card",
+    )
 
 
 def _add_battery(group: argparse._ArgumentGroup) -> None:

@@ -60,7 +60,8 @@ def evaluate(
         workers: processes that decode and prepare sounds; 0 does it in this one.
         batch_size: windows that a network takes at once.
         device: where networks run.
-        dtype: "float32" or "bfloat16", of the networks' work; None is what the card says.
+        dtype: "float32" or "bfloat16", of the networks' work; None is what the card says. Another
+            one than the card's changes scores a little: the report is of a changed card.
         sanity: also score silence, noise, other references and shuffled captions.
         round_trips: folder of the references' round trips through a codec, for the same battery.
         name: of the system, in tables and comparisons; None is that of the generated folder.
@@ -116,6 +117,7 @@ def score_sources(
     Raises:
         ValueError: for a folder, file, caption, card or metric that cannot be used, named.
     """
+    card = settings.applied_to(card)
     asked = None if metrics is None else check_metrics(metrics)
     needs = [METRICS[key].needs_captions for key in asked or card.metrics if key in METRICS]
     inputs = read_inputs(sources, card, needs_captions=any(needs))

@@ -38,7 +38,7 @@ class Networks:
         Args:
             card: the protocol.
             names: of the features on the card.
-            settings: where weights are, and where and in which precision networks run.
+            settings: where weights are, and where networks run.
             shelf: networks that may be here already.
 
         Raises:

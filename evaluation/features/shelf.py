@@ -27,12 +27,11 @@ class Recipe:
     def of(cls, entry: Mapping[str, Any], settings: Settings) -> "Recipe":
         """Return the recipe of some features on a card; their `input` is no part of it."""
         file = None if settings.random_weights else entry["weights"]
-        plain = entry["weights"] is None  # nothing that could work in another precision
         return cls(
             network=entry["network"],
             weights=None if file is None else weights_path(file, settings.weights),
             device=settings.device,
-            dtype=entry["dtype"] if plain else settings.dtype or entry["dtype"],
+            dtype=entry["dtype"],
             options={key: value for key, value in entry.items() if key not in NOT_OPTIONS},
         )
 

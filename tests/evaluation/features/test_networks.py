@@ -10,8 +10,9 @@ from evaluation.settings import Settings
 def test_facts_say_what_ran(tiny):
     card = load_protocol("audiocraft")
     settings = Settings(weights=tiny.weights, dtype="bfloat16")
-    facts = Networks(card, ["vggish"], settings).facts
-    facts |= Networks(load_protocol("demo"), ["logmel"], settings).facts
+    facts = Networks(settings.applied_to(card), ["vggish"], settings).facts
+    demo = settings.applied_to(load_protocol("demo"))
+    facts |= Networks(demo, ["logmel"], settings).facts
     assert facts["vggish"]["dtype"] == "bfloat16"
     assert facts["vggish"]["weights"] == "vggish-10086976.pth"
     assert facts["vggish"]["options"]["window"] == 1.0
