@@ -39,13 +39,31 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
             in the hub or in its cache.
         ValueError: if a path has no revision to choose, or a file that was fetched is damaged.
     """
+    folder = _on_disk(source, revision)
+    return _download(str(source), revision) if folder is None else folder
+
+
+def check_source(source: str | Path, *, revision: str | None = None) -> None:
+    """Refuse a name of no model, as `resolve` does, and fetch nothing: not the gigabytes either."""
+    if _on_disk(source, revision) is not None:
+        return
+    name = str(source)
+    sums = _listed(name, revision)
+    if sums is None:
+        _cached(name, revision)
+    else:
+        _wanted(name, set(sums))
+
+
+def _on_disk(source: str | Path, revision: str | None) -> Path | None:
+    """Return the folder of a path or of the package's model, None for a hub id."""
     path = given_path(source)
     if path.exists():
         return _unrevised(path, revision)
     if source == embedded.NAME and embedded.is_there():
         return _unrevised(embedded.FOLDER, revision)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
-        return _download(source, revision)
+        return None
     raise FileNotFoundError(
         f"no model at {source}: there is no such folder. Give a folder that holds a config.json "
         f'or a {LM_FILE}, a hub id of the form org/name, or "{embedded.NAME}" for the small model '

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from audiogen.audio import SILENCE
+from audiogen.cli.names import same_file
 from audiogen.command import printable
 from audiogen.files import replacing
 from recipes.audiocaps_metrics.audit_text import audit_text
@@ -51,7 +52,7 @@ def audit(folder: Path, csv_path: Path, *, progress: bool = False) -> dict[str, 
     if not sounds.found:
         raise ValueError(_nothing(sounds, official))
     heard = {name: found.heard for name, found in sounds.found.items()}
-    usable = [name for name, sound in heard.items() if _is_usable(sound)]
+    usable, same_name = _first_of_name(n for n, sound in heard.items() if _is_usable(sound))
     others = sounds.others | ({"locked folders": len(sounds.locked)} if sounds.locked else {})
     unread = {row["clip"] for row in sounds.unreadable}
     return {
@@ -63,6 +64,7 @@ def audit(folder: Path, csv_path: Path, *, progress: bool = False) -> dict[str, 
         "missing": [name for name in official.clips if name not in heard and name not in unread],
         "unreadable": sounds.unreadable,
         **_findings(heard),
+        "same_name": same_name,
         "second_files": sounds.second,
         "extra": sounds.extra,
         "other_span": sounds.other_span,
@@ -97,6 +99,18 @@ def _is_silent(sound: Heard) -> bool:
 
 def _is_usable(sound: Heard) -> bool:
     return not _is_silent(sound) and sound.seconds >= SHORTEST
+
+
+def _first_of_name(clips: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """Split off clips whose files would be those of an earlier one: ids that differ in case alone.
+
+    Many systems have one file for both names. The others are given with the clip that stays.
+    """
+    kept: dict[str, str] = {}
+    twins = [
+        [name, first] for name in clips if (first := kept.setdefault(same_file(name), name)) != name
+    ]
+    return list(kept.values()), twins
 
 
 def _findings(heard: Mapping[str, Heard]) -> dict[str, Any]:

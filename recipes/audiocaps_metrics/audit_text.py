@@ -57,6 +57,10 @@ def _findings(found: Mapping[str, Any]) -> list[str]:
         ("files cannot be read", unreadable),
         ("clips are silent and left out", found["silent"]),
         ("clips are shorter than a second and left out", short),
+        (
+            "clips are called as another, but for capitals, and left out",
+            [f"{name} ({kept} is taken)" for name, kept in found["same_name"]],
+        ),
         ("clips are not 10 s long, but scored", seconds),
         ("groups of clips hold the same samples", [" = ".join(g) for g in found["same_samples"]]),
         ("pairs of clips sound the same", [" ~ ".join(g) for g in found["same_sound"]]),

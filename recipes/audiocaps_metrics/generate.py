@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audiogen.model_folder.hub import check_source
 from recipes.audiocaps_metrics.made import sounds_made
 from recipes.audiocaps_metrics.tasks import Share, share_of
 from recipes.command import Parser, exit_code
@@ -120,8 +121,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     for name in ("--text-encoder", "--codec", "--fast"):
         add(name, help="as of `audiogen generate`")
+    add("--check", action="store_true", help="only see whether there is such a model")
     args = parser.parse_args(argv)
     try:
+        if args.check:
+            check_source(args.model)
+            return 0
         if args.processes < 1 or args.batch < 1 or not args.duration > 0:
             raise ValueError("--processes, --batch and --duration must be above 0")
         if not (args.run / "choice.json").is_file():

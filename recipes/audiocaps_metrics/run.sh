@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Scores on AudioCaps, from a model and a folder of test audio to a table beside published results:
-# are the networks there? -> audit of the audio -> choice of captions -> sounds -> scores -> table and page
+# are model and networks there? -> audit of the audio -> choice of captions -> sounds -> scores -> table and page
 #
 #   bash recipes/audiocaps_metrics/run.sh MODEL AUDIO_FOLDER --csv test.csv [--run runs/audiocaps]
 #     [--protocol audiocraft] [--captions random] [--list FILE] [--limit N] [--seed 2036]
@@ -63,6 +63,9 @@ if [[ $cache ]]; then scoring+=(--cache "$cache"); fi
 if [[ $workers ]]; then scoring+=(--workers "$workers"); fi
 if [[ $without ]]; then scoring+=("--without=$without"); fi
 if [[ $dtype ]]; then scoring+=(--dtype "$dtype"); fi
+if [[ ! $generated ]]; then
+  stage check "1/7 is the model there?" "$python" -m recipes.audiocaps_metrics.generate --check --run "$run" --model "$model"
+fi
 for card in "${cards[@]}"; do
   stage check "1/7 can $card be scored here?" "$python" -m recipes.audiocaps_metrics.score --check --run "$run" --protocol "$card" "${scoring[@]}"
 done

@@ -75,6 +75,7 @@ def identity(args: argparse.Namespace) -> dict[str, Any]:
     return found | {
         "protocol": load_protocol(args.protocol).sha256(),
         "weights": args.weights,
+        "dtype": args.dtype,
         "without": sorted(args.without),
         "sizes": sizes,
         "evaluation": __version__,

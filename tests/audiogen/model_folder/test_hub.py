@@ -229,14 +229,26 @@ def test_what_is_no_whole_model_is_not_fetched(served, tmp_path, files, said):
     for name in files:
         (tmp_path / "repo" / name).write_bytes(b"x" * 600)
     served.models["someone/model"] = {COMMITS[0]: tmp_path / "repo"}
-    with pytest.raises(hub.HubError, match=said):
-        hub.resolve("someone/model")
+    for ask in (hub.resolve, hub.check_source):
+        with pytest.raises(hub.HubError, match=said):
+            ask("someone/model")
     assert not any("resolve" in path for path in served.asked)
 
 
-def test_an_id_that_is_not_there(served):
+@pytest.mark.parametrize("ask", [hub.resolve, hub.check_source])
+def test_an_id_that_is_not_there(served, ask):
     with pytest.raises(hub.HubError, match="has no model someone/model that you may read"):
-        hub.resolve("someone/model")
+        ask("someone/model")
+
+
+def test_a_model_is_looked_for_without_being_fetched(served, saved, go_offline):
+    served.models["someone/model"] = {COMMITS[0]: saved}
+    hub.check_source("someone/model")
+    assert served.asked
+    assert not any("resolve" in path for path in served.asked)
+    go_offline()
+    with pytest.raises(hub.HubError, match="neither a folder here nor in the hub's cache"):
+        hub.check_source("someone/model")
 
 
 def test_a_model_of_ours(served, model, saved, go_offline):

@@ -66,6 +66,21 @@ def test_everything_planted_is_found(planted):
     json.dumps(found, allow_nan=False)
 
 
+def test_of_two_clips_whose_files_some_systems_call_one_the_first_is_scored(
+    write_csv, write_sounds
+):
+    """Their sounds lie in two folders, as they would on such a system; each is its own clip's."""
+    clips = ["ABCdef_-123", "other_id_01", "abcDEF_-123"]
+    sounds = {f"{i}/Y{name}.wav": noise(i, seconds=10) for i, name in enumerate(clips)}
+    found = audit(write_sounds(sounds), write_csv(rows_of(clips)))
+    assert found["usable"] == clips[:2]
+    assert found["same_name"] == [[clips[2], clips[0]]]
+    assert found["files"] == {name: f"{i}/Y{name}.wav" for i, name in enumerate(clips)}
+    text = audit_text(found)
+    assert "1 clips are called as another, but for capitals, and left out:" in text
+    assert "  abcDEF_-123 (ABCdef_-123 is taken)" in text
+
+
 def test_every_finding_is_in_the_text(planted):
     text = audit_text(audit(*planted))
     for line in (

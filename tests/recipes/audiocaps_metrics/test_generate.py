@@ -46,6 +46,15 @@ def test_two_tasks_make_it_together_and_the_last_one_says_so(python, chosen, mon
     assert (chosen / "generated.json").is_file()
 
 
+def test_a_model_that_is_not_there_is_found_before_anything_is_done(tmp_path, capsys):
+    run = tmp_path / "nothing is here yet"
+    assert call(run, "--check") == 0
+    for name in ("embedd", "nobody/nothing"):  # no test asks the hub
+        assert call(run, "--check", "--model", name) == 2
+        assert name in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_a_process_that_fails_shows_its_last_words(python, chosen, capfd):
     assert call(chosen, "--model", chosen / "nowhere", "--processes", 2) == 2
     said = capfd.readouterr().err

@@ -37,6 +37,8 @@ def test_it_is_done_once_and_again_after_a_change(scorable, capsys):
     assert "is there already" in capsys.readouterr().err
     assert report.stat().st_mtime_ns == first
     assert (scorable / "scores" / "demo.html").is_file()
+    assert call(scorable, "--dtype", "bfloat16") == 0
+    assert report.stat().st_mtime_ns != first
     for inputs in ("{half", json.dumps({"inputs": {}})):
         (scorable / "scores" / "demo.inputs").write_text(inputs)
         assert call(scorable) == 0
