@@ -10,19 +10,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evaluation.catalog import METRICS
 from evaluation.explanation.effect import effect_of
 from evaluation.explanation.sounds import Sounds, drawn_clips, quick_card, score_each
 from evaluation.explanation.switches import Switch, list_switches
-from evaluation.explanation.way import affected, walk_toward
+from evaluation.explanation.way import affected, only_in, walk_toward
 from evaluation.progress import bar
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import walk
 from evaluation.reports.report import Report, Score
-from evaluation.reports.tables import label_of
+from evaluation.reports.tables import is_stand_in, label_of
 
 __all__ = ["Sounds", "affected", "explain"]
 
-NO_METRIC = "it changes no metric that can be computed here"
+NOT_COMPUTED = "it changes {} alone, not computed here"
 
 
 def explain(
@@ -49,7 +50,8 @@ def explain(
     Returns:
         JSON values: per metric the value with interval, the effects, the largest first, the
         switches that do not apply to it, and what half of the clips gives, which is no choice; the
-        switches that could not be tried, with why; and the way toward the other card.
+        switches that could not be tried, with why; and the way toward the other card. Only the
+        metrics that were asked for are spoken of.
 
     Raises:
         ValueError: for sounds, cards or metrics that cannot be used, named.
@@ -65,6 +67,7 @@ def explain(
             way = None
             if toward is not None:
                 way = walk_toward(taken.aside(), card, toward, stops, keys, shown)
+                way |= only_in(card, toward, metrics)
     return _describe(card, base, effects, skipped) | {"toward": way, "warnings": base.warnings}
 
 
@@ -95,16 +98,20 @@ def _try_switches(
     """Return the effects by metric, and the switches that could not be tried."""
     effects = {key: _nothing_yet() for key in keys}
     skipped = []
+    asked = [*keys, *(key for key in base.not_computed if key in METRICS)]
     for switch in switches:
         about = {"switch": switch.name, "change": switch.change}
-        wanted = _wanted(card, switch, keys)
+        moved = _moved(card, switch, asked)
+        wanted = [key for key in moved if key in keys]
         found, reasons = _try_switch(sounds, card, switch, base, wanted)
+        if moved and not wanted:
+            reasons = [NOT_COMPUTED.format(", ".join(moved))]
         for key, own in effects.items():
             if key in found and switch.share < 1:
                 own["half_of_the_clips"] = about | effect_of(key, base, found[key])
             elif key in found:
                 own["effects"].append(about | effect_of(key, base, found[key]))
-            elif wanted and key not in wanted:
+            elif switch.card is not None and key not in wanted:
                 own["does_not_apply"].append(about)
         skipped += [about | {"reason": reason} for reason in reasons]
         shown.update()
@@ -116,7 +123,7 @@ def _nothing_yet() -> dict[str, Any]:
     return {"effects": [], "does_not_apply": [], "half_of_the_clips": None}
 
 
-def _wanted(card: ProtocolCard, switch: Switch, keys: Sequence[str]) -> list[str]:
+def _moved(card: ProtocolCard, switch: Switch, keys: Sequence[str]) -> list[str]:
     """Return the metrics to which a switch applies; all of them see another number of clips."""
     if switch.card is None:
         return []
@@ -133,7 +140,7 @@ def _try_switch(
     if switch.card is None:
         return {}, [switch.problem or "the changed card is none"]
     if not wanted:
-        return {}, [NO_METRIC]
+        return {}, []
     count = round(switch.share * base.data["pairs"]) if switch.share < 1 else None
     try:
         with drawn_clips(sounds.aside(), card, count) as taken:
@@ -155,6 +162,7 @@ def _describe(
         "pairs": base.data["pairs"],
         "references": base.data["reference"]["sha256"],
         "interval": base.interval_title(),
+        "stand_in": any(is_stand_in(base.scores[key]) for key in effects),
         "scores": {
             key: _describe_score(base.scores[key])
             | found
@@ -170,6 +178,7 @@ def _describe_score(score: Score) -> dict[str, Any]:
         "label": label_of(score),
         "unit": score.unit,
         "best": score.best,
+        "stand_in": is_stand_in(score),
         "value": score.value,
         "interval": score.interval,
         "n": score.n,

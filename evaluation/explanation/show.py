@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evaluation.comparison.notes import stand_in_lines
 from evaluation.comparison.show import title
+from evaluation.reports.latex import MARK
+from evaluation.reports.rows import STAND_IN_NOTE
 from evaluation.reports.tables import Rows, as_text
 
 BAR = 20  # characters of the longest bar
@@ -13,7 +16,7 @@ Explanation = Mapping[str, Any]
 
 def explanation_text(explanation: Explanation) -> str:
     """Return an explanation as lines for a terminal."""
-    lines = [summary(explanation), ""]
+    lines = [*stand_in_lines(explanation["scores"].values()), summary(explanation), ""]
     for key, score in explanation["scores"].items():
         lines += [head(score, explanation["interval"])]
         rows = effect_rows(score)
@@ -55,7 +58,7 @@ def effect_rows(score: Mapping[str, Any]) -> Rows:
             (
                 effect["switch"],
                 effect["change"],
-                f"{effect['value']:.4g}",
+                _number(effect, stand_in=score["stand_in"]),
                 f"{effect['effect']:+.3g}{sure}",
                 "#" * round(BAR * abs(effect["effect"]) / largest),
                 {True: "beyond it", False: "within it", None: ""}[effect["beyond_interval"]],
@@ -77,7 +80,11 @@ def beside_effects(score: Mapping[str, Any]) -> list[str]:
     lines += [f"does not apply to this metric: {', '.join(others)}"] if others else []
     half = score["half_of_the_clips"]
     if half is not None:
-        value = "no value" if half["value"] is None else f"{_number(half)} ({half['effect']:+.3g})"
+        value = (
+            "no value"
+            if half["value"] is None
+            else f"{_number(half, stand_in=score['stand_in'])} ({half['effect']:+.3g})"
+        )
         lines.append(
             f"no choice of the protocol: a random half of the clips, N = {half['n']}, gives "
             f"{value}; fewer clips alone can do that"
@@ -92,7 +99,11 @@ def way_rows(explanation: Explanation, key: str) -> Rows:
         return []
     rows: Rows = [("change", "value", "effect")]
     for stop in toward["scores"][key]:
-        value = f"not to be had: {stop['reason']}" if stop["value"] is None else _number(stop)
+        value = (
+            f"not to be had: {stop['reason']}"
+            if stop["value"] is None
+            else _number(stop, stand_in=stop["stand_in"])
+        )
         effect = "" if not stop["effect"] else f"{stop['effect']:+.3g}"
         rows.append((stop["change"], value, effect))
     return rows
@@ -100,12 +111,19 @@ def way_rows(explanation: Explanation, key: str) -> Rows:
 
 def notes(explanation: Explanation) -> list[str]:
     """Return what a reader must also know, one line each."""
-    lines = [
-        "effect: value with the choice made otherwise, less the value as the card says; in "
-        "brackets its interval from a paired bootstrap, where clips have values of their own.",
-        "beside the interval: whether the changed value lies within the interval that chance in "
-        "the choice of clips gives the score.",
-    ]
+    effects = [effect for s in explanation["scores"].values() for effect in s["effects"]]
+    lines = [f"{MARK} {STAND_IN_NOTE}"] if explanation["stand_in"] else []
+    sure = any(effect["effect"] and effect["effect_interval"] for effect in effects)
+    brackets = "; in brackets its interval from a paired bootstrap, where clips have values of "
+    lines.append(
+        "effect: value with the choice made otherwise, less the value as the card says"
+        + (f"{brackets}their own." if sure else ".")
+    )
+    if any(effect["beyond_interval"] is not None for effect in effects):
+        lines.append(
+            "beside the interval: whether the changed value lies within the interval that chance "
+            "in the choice of clips gives the score."
+        )
     toward = explanation["toward"]
     if toward is not None:
         both = (("only_in_start", explanation["protocol"]), ("only_in_goal", toward["protocol"]))
@@ -144,6 +162,7 @@ def explanation_page(explanation: Explanation) -> str:
         "explain.html.j2",
         explanation=explanation,
         summary=summary(explanation),
+        stand_ins=[line for line in stand_in_lines(explanation["scores"].values()) if line],
         scores=scores,
         notes=notes(explanation),
     )
@@ -171,5 +190,6 @@ def _name(entry: Mapping[str, Any]) -> str:
     return f"{entry['switch']} ({entry['change']})" if entry["change"] else entry["switch"]
 
 
-def _number(stop: Mapping[str, Any]) -> str:
-    return f"{stop['value']:.4g}"
+def _number(entry: Mapping[str, Any], *, stand_in: bool) -> str:
+    """Return a value, with a mark that goes with it where it is of random weights."""
+    return f"{entry['value']:.4g}{MARK if stand_in else ''}"

@@ -72,7 +72,9 @@ def _resampler(content: Content) -> Iterator[Change]:
         def use(name: str, fields: Any, method: str = method) -> Any:
             return {"rate": fields["rate"], "method": method} if name == "resample" else fields
 
-        yield from _for_all_steps(content, use, f"{_methods(content)} -> {method}")
+        yield from _for_all_steps(
+            content, use, f"{_now(content, 'resample', 'method')} -> {method}"
+        )
 
 
 def _mono(content: Content) -> Iterator[Change]:
@@ -81,29 +83,31 @@ def _mono(content: Content) -> Iterator[Change]:
         def use(name: str, fields: Any, how: str = how) -> Any:
             return {"how": how} if name == "mono" else fields
 
-        yield from _for_all_steps(content, use, f"-> {how} of the channels")
+        yield from _for_all_steps(
+            content, use, f"{_now(content, 'mono', 'how')} -> {how} of the channels"
+        )
 
 
 def _gain(content: Content) -> Iterator[Change]:
-    yield from _without(content, ("peak", "positive_max"), "gain of each sound")
+    yield from _without(content, ("peak", "positive_max"), "gain of each sound -> none")
     if not _has(content, ("peak", "positive_max")):
         yield "no gain -> peak at -1 dB", _with_step(content, {"peak": -1.0})
 
 
 def _offset(content: Content) -> Iterator[Change]:
-    yield from _without(content, ("remove_dc",), "offset removed")
+    yield from _without(content, ("remove_dc",), "offset removed -> kept")
     if not _has(content, ("remove_dc",)):
         yield "offset kept -> removed", _with_step(content, "remove_dc", first=True)
 
 
 def _rounding(content: Content) -> Iterator[Change]:
-    yield from _without(content, ("pcm16",), "rounded to 16 bit")
+    yield from _without(content, ("pcm16",), "rounded to 16 bit -> as decoded")
     if not _has(content, ("pcm16",)):
         yield "as decoded -> rounded to 16 bit", _with_step(content, "pcm16")
 
 
 def _duration(content: Content) -> Iterator[Change]:
-    yield from _without(content, ("exactly", "at_least", "at_most"), "fixed length")
+    yield from _without(content, ("exactly", "at_least", "at_most"), "fixed length -> own length")
     if not _has(content, ("exactly",)):
         yield "own length -> exactly 10 s", _with_step(content, {"exactly": 10.0})
 
@@ -117,12 +121,13 @@ def _checkpoint(content: Content) -> Iterator[Change]:
 
 
 def _network_dtype(content: Content) -> Iterator[Change]:
+    now = ", ".join(sorted({own["dtype"] for own in content["features"].values()}))
     for dtype in ("float32", "bfloat16"):
         changed = copy.deepcopy(content)
         for own in changed["features"].values():
             own["dtype"] = dtype
         if changed != content:
-            yield f"-> {dtype}", changed
+            yield f"{now} -> {dtype}", changed
 
 
 def _metric_option(kind: str, option: str) -> Callable[[Content], Iterator[Change]]:
@@ -196,14 +201,14 @@ def _for_all_steps(
         yield words, changed
 
 
-def _without(content: Content, names: tuple[str, ...], what: str) -> Iterator[Change]:
+def _without(content: Content, names: tuple[str, ...], words: str) -> Iterator[Change]:
     """Yield the card without some steps, if it has any."""
     if not _has(content, names):
         return
     changed = copy.deepcopy(content)
     for part in _lists(changed):
         part["input"] = [s for s in _canonical(part["input"]) if not s.keys() & set(names)]
-    yield f"{what} -> not", changed
+    yield words, changed
 
 
 def _with_step(content: Content, step: Any, *, first: bool = False) -> Content:
@@ -215,14 +220,11 @@ def _with_step(content: Content, step: Any, *, first: bool = False) -> Content:
     return changed
 
 
-def _methods(content: Content) -> str:
-    names = {
-        step["resample"]["method"]
-        for part in content["features"].values()
-        for step in _canonical(part["input"])
-        if "resample" in step
-    }
-    return ", ".join(sorted(names))
+def _now(content: Content, name: str, field: str) -> str:
+    """Return what the steps of a name say now."""
+    parts = [*(part["input"] for part in _lists(content)), content["generated"]]
+    steps = [step[name] for part in parts for step in _canonical(part) if name in step]
+    return ", ".join(sorted({str(fields[field]) for fields in steps}))
 
 
 def _network_options(

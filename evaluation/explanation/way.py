@@ -11,6 +11,7 @@ from evaluation.explanation.sounds import Sounds, quick_card, score_each
 from evaluation.protocols.card import ProtocolCard
 from evaluation.protocols.path import shared_metrics
 from evaluation.protocols.title import card_title
+from evaluation.reports.tables import is_stand_in
 
 WHOLE_FIELDS = ("min_duration", "silence", "length", "test_list")
 
@@ -64,6 +65,7 @@ def walk_toward(
                     "change": change,
                     "value": value if math.isfinite(value) else None,
                     "effect": step,
+                    "stand_in": key in found and is_stand_in(found[key].scores[key]),
                     "reason": why,
                 }
             )
@@ -76,6 +78,16 @@ def walk_toward(
             "title": card_title(toward.to_dict()),
         },
         "scores": ways,
-        "only_in_start": [key for key in card.metrics if key not in toward.metrics],
-        "only_in_goal": [key for key in toward.metrics if key not in card.metrics],
     }
+
+
+def only_in(
+    card: ProtocolCard, toward: ProtocolCard, metrics: Sequence[str] | None
+) -> dict[str, list[str]]:
+    """Return the metrics that one card alone has, of those that were asked for; None is all."""
+
+    def missing(own: ProtocolCard, other: ProtocolCard) -> list[str]:
+        asked = own.metrics if metrics is None else metrics
+        return [key for key in own.metrics if key in asked and key not in other.metrics]
+
+    return {"only_in_start": missing(card, toward), "only_in_goal": missing(toward, card)}

@@ -9,27 +9,15 @@ import soundfile
 
 import evaluation.features.shelf
 from evaluation.explanation.effect import difference
-from evaluation.explanation.explain import Sounds, affected, explain
+from evaluation.explanation.explain import affected, explain
 from evaluation.explanation.show import explanation_page, explanation_text
 from evaluation.explanation.sounds import drawn_clips
 from evaluation.features.shelf import NetworkShelf
 from evaluation.protocols.card import ProtocolCard, load_protocol
 from evaluation.settings import Settings
-from evaluation.sources import Sources
 from evaluation.suite import evaluate
 
 KEY, LEVEL = "frechet_logmel_standin", "level_difference_db"
-
-
-@pytest.fixture
-def sounds(folders, tmp_path):
-    reference, generated = folders
-    captions = tmp_path / "captions.csv"
-    captions.write_text("name,caption\n" + "".join(f"clip{i:02d},a {i}\n" for i in range(12)))
-    return Sounds(
-        sources=Sources(reference=reference, generated=generated, captions=captions),
-        settings=Settings(cache=tmp_path / "cache"),
-    )
 
 
 def effects(explanation, key=KEY):
@@ -127,9 +115,17 @@ def test_missing_weights_are_listed_once_per_metric(sounds, tmp_path):
     (tmp_path / "empty").mkdir()
     empty = replace(sounds, settings=Settings(weights=tmp_path / "empty"))
     explanation = explain(empty, card, names=["checkpoint"], metrics=[KEY, LEVEL])
-    assert all("no metric" in entry["reason"] for entry in explanation["not_tried"])
+    assert explanation["not_tried"] == []  # nobody asked for the metrics of these networks
     with pytest.raises(ValueError, match="weights missing"):
         explain(empty, card, names=[], metrics=["fad_vggish"])
+
+
+def test_what_moves_only_a_metric_without_weights_is_not_tried(sounds, tiny):
+    (tiny.weights / "passt-s-f128-p16-s10-ap.476-swa.pt").unlink()
+    taken = replace(sounds, settings=replace(sounds.settings, weights=tiny.weights))
+    explanation = explain(taken, load_protocol("audiocraft"), names=["kl: epsilon"])
+    assert [entry["switch"] for entry in explanation["not_tried"]] == ["kld_passt", "kl: epsilon"]
+    assert explanation["not_tried"][1]["reason"] == "it changes kld_passt alone, not computed here"
 
 
 def test_only_metrics_that_a_change_can_move_are_scored_again():
