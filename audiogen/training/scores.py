@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from audiogen.audio import write_audio
-from audiogen.codec.model import Codec
 from audiogen.generation.memory import is_out_of_memory
 from audiogen.pipeline import AudioGen
 from audiogen.training.references import References, with_captions
+from audiogen.training.scored_sounds import write_scored
 from audiogen.training.sharding import whole
 from audiogen.training.streams import streams_kept
 from evaluation import Report, evaluate
+from evaluation.protocols.card import load_protocol
 from evaluation.ready import check_networks, missing_lines
 from evaluation.suite import computable
 
@@ -66,11 +66,9 @@ class Scores(Callback):
         guidance_scale: float = 3.0,
         seed: int = 1,
     ) -> None:
-        if every < 1 or count < 2 or batch_size < 1:
-            raise ValueError(
-                "every and batch_size must be at least 1 and count at least 2, got "
-                f"{every}, {batch_size} and {count}"
-            )
+        _check_whole("every", every, least=1)
+        _check_whole("count", count, least=2)
+        _check_whole("batch_size", batch_size, least=1)
         self.every = every
         self.count = count
         self.protocol = protocol
@@ -87,6 +85,7 @@ class Scores(Callback):
             random_weights=random_weights,
             option="scores.weights=",
         )
+        self._with_captions = load_protocol(protocol).captions != "none"
         self._done = 0  # multiples of ``every`` that were scored
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -167,36 +166,29 @@ class Scores(Callback):
         kept = Path(trainer.default_root_dir) / "scores"
         codec = pl_module.load_codec().to(pl_module.device).eval()
         references = References(kept, batch, codec, device=pl_module.device)
+        model = AudioGen(text=pl_module.text, lm=pl_module.plain_lm, codec=codec)
         with tempfile.TemporaryDirectory(prefix="audiogen-scores-") as folder:
-            self._generate(references, pl_module, codec, Path(folder))
+            notes = write_scored(
+                model,
+                references,
+                Path(folder),
+                batch_size=self.batch_size,
+                guidance_scale=self.guidance_scale,
+                seed=self.seed,
+            )
             report = evaluate(
                 references.folder,
                 folder,
-                references.captions,
+                references.captions if self._with_captions else None,
                 protocol=self.protocol,
                 metrics=self.metrics,
                 cache=kept / "features",
                 sanity=False,
                 **self._means(pl_module),
             )
+        report.warnings[:0] = notes
         report.to_json(kept / f"step-{trainer.global_step:09d}.json")
         return report
-
-    def _generate(self, references: References, pl_module: Any, codec: Codec, folder: Path) -> None:
-        """Write a sound for every reference, by its name."""
-        model = AudioGen(text=pl_module.text, lm=pl_module.plain_lm, codec=codec)
-        names, captions = references.names, references.batch["captions"]
-        for start in range(0, len(names), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            sounds = model.generate(
-                captions[part],
-                duration=references.seconds,
-                seeds=[(self.seed, i) for i in range(len(names))[part]],
-                guidance_scale=self.guidance_scale,
-            )
-            for name, sound in zip(names[part], sounds, strict=True):
-                cut = sound[:, : references.lengths[name]]
-                write_audio(folder / name, cut.clamp(-1, 1), codec.sample_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Return how far we are."""
@@ -217,3 +209,8 @@ def named(report: Report) -> dict[str, float]:
         mark = "standin_" if score.details.get("stand_in") else ""
         values[f"val/{mark}{SHORT.get(key, key)}"] = score.value
     return values
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number and at least {least}, got {value!r:.80}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from audiogen.pipeline import AudioGen
 from audiogen.training.scores import Scores, named
 from audiogen.training.streams import streams_kept
 from evaluation.protocols.card import FOLDER
@@ -50,11 +51,10 @@ def test_scores_are_in_the_history_by_their_own_names(sounds, tmp_path, card, ki
     assert "val/fad" not in row
     report = json.loads((tmp_path / "scores" / "step-000000004.json").read_text())
     assert report["protocol"]["name"] == "mine"
-    assert [item["captions"] for item in report["items"]] == [
-        ["rain on a roof"],
-        ["a dog barks"],
-        ["wind"],
-    ]
+    rows = (tmp_path / "scores" / "captions.csv").read_text().splitlines()
+    assert rows[1:] == ["00000.wav,rain on a roof", "00001.wav,a dog barks", "00002.wav,wind"]
+    assert [item["name"] for item in report["items"]] == ["00000", "00001", "00002"]
+    assert not any("captions" in text for text in report["warnings"])  # the card takes none
     level = float(row["val/level_difference_db"])
     assert report["scores"]["level_difference_db"]["value"] == pytest.approx(level)
 
@@ -126,6 +126,44 @@ def test_sounds_that_cannot_be_scored_do_not_stop_a_training(sounds, tmp_path, c
     assert "val/loss" in rows_of(trainer)[-1]
 
 
+@pytest.mark.parametrize(("at", "said"), [("0", "2 of 3"), (":", "3 of 3")])
+def test_sounds_that_are_not_finite_are_counted_and_not_scored(
+    sounds, tmp_path, caplog, card, monkeypatch, at, said
+):
+    def spoil(model, *args, **options):
+        made = generate(model, *args, **options)
+        made[0 if at == "0" else slice(None), :, 3] = float("inf")
+        return made
+
+    generate = AudioGen.generate
+    monkeypatch.setattr(AudioGen, "generate", spoil)
+    scores = Scores(every=4, count=3, protocol=card, batch_size=2)
+    trainer = train(sounds, tmp_path, scores=scores, root=tmp_path)
+    assert f"no scores after update 4: {said} generated sounds have samples that" in caplog.text
+    assert not STAND_INS & rows_of(trainer)[-1].keys()
+
+
+def test_sounds_beyond_full_scale_are_counted(sounds, tmp_path, caplog, card, monkeypatch):
+    def shout(model, *args, **options):
+        made = generate(model, *args, **options)
+        made *= 0.5 / made.abs().max()
+        made[1, 0, 5] = -4
+        return made
+
+    generate = AudioGen.generate
+    monkeypatch.setattr(AudioGen, "generate", shout)
+    with caplog.at_level(logging.INFO):
+        scores = Scores(every=4, count=2, protocol=card)
+        trainer = train(sounds, tmp_path, scores=scores, root=tmp_path)
+    said = (
+        "1 of 2 generated sounds were beyond full scale and are clipped, 00001.wav at a peak of 4"
+    )
+    assert f"scores: {said}" in caplog.text
+    report = json.loads((tmp_path / "scores" / "step-000000004.json").read_text())
+    assert said in report["warnings"]
+    assert rows_of(trainer)[-1].keys() >= STAND_INS
+
+
 def test_memory_that_runs_out_costs_the_scores_and_not_the_training(
     sounds, tmp_path, caplog, card, monkeypatch
 ):
@@ -160,31 +198,6 @@ def test_a_device_that_is_not_here_stops_it_before_it_starts(sounds, tmp_path, c
     scores = Scores(every=1, count=2, protocol=card, device="cuda:77")
     with pytest.raises(ValueError, match="no device 'cuda:77' here"):
         train(sounds, tmp_path / "run", scores=scores)
-
-
-@pytest.mark.parametrize("kind", ["codes", "sounds"])
-def test_references_are_written_and_heard_once(sounds, tmp_path, card, kind, monkeypatch):
-    """Resumed with other numbers behind the decoding, the files and their features stay."""
-    options = {"kind": kind, "root": tmp_path, "scores": Scores(every=2, count=3, protocol=card)}
-    train(sounds, tmp_path / "run", **options)
-    kept = [*tmp_path.glob("scores/reference/*.wav"), tmp_path / "scores" / "captions.csv"]
-    before = {path: path.stat().st_mtime_ns for path in kept}
-    assert len(before) == 4
-    entries = set(tmp_path.glob("scores/features/*/*"))
-    assert len(entries) == 9  # three references, and three sounds twice
-    options["scores"] = Scores(every=2, count=3, protocol=card)
-    monkeypatch.setattr("audiogen.training.references._sounds", None)
-    train(sounds, tmp_path / "again", **options)
-    assert {path: path.stat().st_mtime_ns for path in kept} == before
-    assert set(tmp_path.glob("scores/features/*/*")) == entries
-
-
-def test_references_of_other_items_are_written_anew(sounds, tmp_path, card):
-    for count in (3, 2):
-        scores = Scores(every=4, count=count, protocol=card)
-        train(sounds, tmp_path / f"run{count}", scores=scores, root=tmp_path)
-        names = sorted(path.name for path in tmp_path.glob("scores/reference/*"))
-        assert names == [f"{i:05d}.wav" for i in range(count)]
 
 
 def test_a_resumed_training_scores_what_is_still_due(sounds, tmp_path, card):
@@ -237,7 +250,15 @@ def test_computable_is_what_evaluate_will_compute(tmp_path):
         computable("demo", ["fid"])
 
 
-@pytest.mark.parametrize("wrong", [{"every": 0}, {"count": 1}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"every": 0}, {"count": 1}, {"batch_size": 0},
+        {"every": 1.5}, {"count": 2.5}, {"batch_size": True}, {"count": "8"},
+    ],
+)  # fmt: skip
 def test_impossible_numbers_are_refused(wrong):
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(
+        ValueError, match=f"{next(iter(wrong))} must be a whole number and at least"
+    ):
         Scores(**{"every": 5} | wrong)
