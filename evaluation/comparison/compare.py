@@ -11,8 +11,9 @@ from evaluation.comparison.damage import check_numbers
 from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.protocols.title import PROSE
+from evaluation.reports.notes import interval_notes
 from evaluation.reports.report import Report, ReportError, flatten
-from evaluation.reports.tables import interval_notes, is_stand_in
+from evaluation.reports.tables import is_stand_in
 
 __all__ = ["CompareError", "compare_reports", "comparison_text", "differing_fields"]
 

@@ -10,11 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.reports.files import flatten
+from evaluation.reports.notes import group_note
 from evaluation.reports.page_sounds import choose_clips, embed_clips, end_places
 from evaluation.reports.pictures import can_draw, draw_spread
 from evaluation.reports.tables import (
     STAND_IN,
     class_rows,
+    class_title,
     group_rows,
     is_of_clips,
     is_stand_in,
@@ -66,7 +68,8 @@ def report_page(report: "Report", *, sounds: int) -> str:
         "report.html.j2",
         report=report,
         score_rows=score_rows(report.scores, interval_title=report.interval_title()),
-        notes=[note for note in report.notes() if not note.startswith(("flag: ", "warning: "))],
+        limits=report.limits(),
+        notes=_folded(report),
         stand_ins=[
             label_of(s).removeprefix(STAND_IN) for s in report.scores.values() if is_stand_in(s)
         ],
@@ -78,8 +81,9 @@ def report_page(report: "Report", *, sounds: int) -> str:
         **_ends(clips),
         sound_notes=sound_notes,
         classes=class_rows(report.scores, report.classes),
+        class_title=class_title(report.scores, report.classes),
         groups=[
-            (kind, group_rows(report.scores, groups, kind="group"))
+            (kind, group_rows(report.scores, groups, kind="group"), group_note(groups))
             for kind, groups in report.breakdown.items()
         ],
         **_every(report, ranked),
@@ -87,6 +91,16 @@ def report_page(report: "Report", *, sounds: int) -> str:
         facts=list(_facts(report)),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
     )
+
+
+def _folded(report: "Report") -> list[str]:
+    """Return the notes that do not stand on the page by themselves."""
+    seen = report.limits()
+    return [
+        note
+        for note in report.notes()
+        if note not in seen and not note.startswith(("flag: ", "warning: "))
+    ]
 
 
 def _in_order(report: "Report") -> list[str]:

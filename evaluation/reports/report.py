@@ -1,7 +1,6 @@
 """What an evaluation found, with everything needed to know what the numbers mean."""
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,20 @@ from evaluation.reports.files import (
     without_nan,
     write_text,
 )
+from evaluation.reports.notes import (
+    beside_notes,
+    group_note,
+    limit_notes,
+    meaning_notes,
+    sign_notes,
+)
 from evaluation.reports.shape import check_shape
 from evaluation.reports.tables import (
+    Rows,
     as_text,
-    beside_notes,
     class_rows,
-    interval_notes,
-    label_of,
+    class_title,
+    group_rows,
     sanity_rows,
     score_rows,
 )
@@ -96,13 +102,11 @@ class Report:
         lines = self._missing() + as_text(
             score_rows(self.scores, interval_title=self.interval_title())
         )
-        for rows in (class_rows(self.scores, self.classes), sanity_rows(self.scores, self.sanity)):
-            lines += ["", *as_text(rows), ""] if rows else []
-        lines += [
-            f"{label_of(score)}: {score.to_text()}"
-            for score in self.scores.values()
-            if math.isnan(score.value)
-        ]
+        if self.classes:
+            title = class_title(self.scores, self.classes)
+            lines += ["", title, *as_text(class_rows(self.scores, self.classes)), ""]
+        if self.sanity:
+            lines += ["", *as_text(sanity_rows(self.scores, self.sanity)), ""]
         lines += self.notes()
         return "\n".join([*lines, self.summary()])
 
@@ -165,9 +169,11 @@ class Report:
 
     def notes(self) -> list[str]:
         """Return what a reader of the table must also know, one line each."""
-        notes = [f"flag: {text}" for text in self.flags] + self._battery()
-        notes += beside_notes(self.scores)
-        notes += interval_notes(self.scores)
+        notes = self.limits() + [f"flag: {text}" for text in self.flags] + self._battery()
+        notes += beside_notes(self.scores) + sign_notes(self._tables(), self.scores)
+        notes += meaning_notes(self.scores)
+        if group_note(self.classes):
+            notes.append(f"classes {group_note(self.classes)}")
         notes += [
             f"not computed: {METRICS[key].label if key in METRICS else key}: {reason}"
             for key, reason in self.not_computed.items()
@@ -175,6 +181,19 @@ class Report:
         if LEVEL in self.scores and self.protocol.get("generated"):
             notes.append(f"{LEVEL}: of the files, before the card's steps for generated sounds")
         return notes + [f"warning: {text}" for text in self.warnings]
+
+    def limits(self) -> list[str]:
+        """Return what stands under the scores in every form: how far they and intervals hold."""
+        return limit_notes(self.scores, interval_title=self.interval_title())
+
+    def _tables(self) -> list[Rows]:
+        """Return all tables of scores."""
+        return [
+            score_rows(self.scores, interval_title=self.interval_title()),
+            class_rows(self.scores, self.classes),
+            sanity_rows(self.scores, self.sanity),
+            *(group_rows(self.scores, own, kind="group") for own in self.breakdown.values()),
+        ]
 
     def _missing(self) -> list[str]:
         """Say above the table that it is not the whole of what was asked for."""

@@ -128,10 +128,15 @@ def _count(report: "Report") -> str:
 def _notes(reports: Mapping[str, "Report"]) -> list[str]:
     """Return what must stand under the table."""
     first = next(iter(reports.values()))
-    notes = [f"In brackets the {first.interval_title()}, from resampling clips."]
-    if any(is_stand_in(score) for report in reports.values() for score in report.scores.values()):
+    scores = [score for report in reports.values() for score in report.scores.values()]
+    notes = []
+    if any(score.interval is not None for score in scores):
+        notes.append(f"In brackets the {first.interval_title()}, from resampling clips.")
+    if any(is_stand_in(score) for score in scores):
         notes.insert(0, f"{MARK} {STAND_IN_NOTE}")
     for name, report in reports.items():
+        of = f"{name}: " if len(reports) > 1 else ""
+        notes += [f"{of}{text}." for text in report.limits()]
         missing = ", ".join(report.not_computed)
         notes += [f"{name}: not computed: {missing}."] if missing else []
         notes += [f"{name}: {flag}" for flag in report.flags]

@@ -11,13 +11,14 @@ from evaluation.scorers.score import Score, better
 Rows = list[tuple[str, ...]]  # the first is the heading
 
 STAND_IN = "stand-in (random weights): "
-NOTHING = "-"  # where a score has no such number
+NOTHING = "-"  # where there is no such number
+MISSING = "n/a"  # where there is one, and it could not be computed
 BESIDE = {  # detail of a score that belongs beside its value -> heading, and what it is
     "bias": (
         "bias",
-        "what a set of this size adds to the distance, and between which ends that is",
+        "what N adds to the distance, and between which ends the estimate lies",
     ),
-    "reference_halves": ("halves", "one half of the references against the other"),
+    "reference_halves": ("halves", "one half of the references against the other, N/2 sounds each"),
     "reference_self": ("self", "the references scored in place of the generated sounds"),
 }
 
@@ -29,12 +30,12 @@ def score_rows(scores: Mapping[str, Score], *, interval_title: str) -> Rows:
     other, and that of the references themselves; a column without any entry is left out, and "-" is
     for a score that has no such number.
     """
-    shown = _columns(scores)
+    shown = beside_columns(scores)
     rows: Rows = [
         ("metric", "value", interval_title, "N", "better", *(BESIDE[name][0] for name in shown))
     ]
     for score in scores.values():
-        extras = [_beside_text(score, name) for name in shown]
+        extras = [beside_text(score, name) for name in shown]
         rows.append(
             (
                 label_of(score),
@@ -46,52 +47,6 @@ def score_rows(scores: Mapping[str, Score], *, interval_title: str) -> Rows:
             )
         )
     return rows
-
-
-def beside_notes(scores: Mapping[str, Score]) -> list[str]:
-    """Say what the columns beside the scores are, as far as there are any, and their limits."""
-    shown = _columns(scores)
-    notes = [f"{BESIDE[name][0]}: {BESIDE[name][1]}" for name in shown]
-    reasons: dict[str, list[str]] = {}
-    for score in scores.values():
-        if bias_reason(score):
-            reasons.setdefault(bias_reason(score), []).append(score.name)
-    notes += [f"no bias of {', '.join(keys)}: {text}" for text, keys in reasons.items()]
-    if any(beside(s, name) is None for s in scores.values() for name in shown):
-        why = " (a distance of a set from itself is 0)" if "reference_self" in shown else ""
-        notes.append(f"{NOTHING}: this score has no such number{why}")
-    moved = [
-        s.name
-        for s in scores.values()
-        if beside(s, "reference_self") is not None and s.details.get("self_as_generated")
-    ]
-    if moved:
-        notes.append(
-            f"self of {', '.join(moved)}: the card treats generated sounds otherwise than "
-            "references, and references in their place as these: not what identical sounds score"
-        )
-    below = [s.name for s in scores.values() if METRICS[s.name].kind == "kl" and _is_below(s)]
-    return notes + [f"{key}: below zero, from the card's epsilon or activation" for key in below]
-
-
-def interval_notes(scores: Mapping[str, Score]) -> list[str]:
-    """Say what the intervals are for, and why a score has none."""
-    of: dict[str, list[str]] = {}
-    for score in scores.values():
-        if score.interval is not None and "interval_of" in score.details:
-            text = f"interval of {{}}: {score.details['interval_of']}{_cut(score)}"
-        elif score.interval is None and "no_interval" in score.details:
-            text = f"no interval of {{}}: {score.details['no_interval']}"
-        else:
-            continue
-        of.setdefault(text, []).append(score.name)
-    return [text.format(", ".join(keys)) for text, keys in of.items()]
-
-
-def _cut(score: Score) -> str:
-    """Say that an interval was cut at a bound of its score."""
-    bound = score.details.get("interval_cut")
-    return "" if bound is None else f"; cut at {bound:g}, below which no value can be"
 
 
 def bias_reason(score: Score) -> str:
@@ -166,11 +121,43 @@ def beside(score: Score, name: str) -> float | None:
     return float(value) if usable and value is not None else None
 
 
+def beside_columns(scores: Mapping[str, Score]) -> list[str]:
+    """Return which details stand beside the scores: those that one of them has, or should have."""
+    return [
+        name
+        for name in BESIDE
+        if any(
+            beside(score, name) is not None or (name == "bias" and bias_reason(score))
+            for score in scores.values()
+        )
+    ]
+
+
+def beside_text(score: Score, name: str) -> str:
+    """Return a number beside a score, an estimate with its ends; or that there is none."""
+    value = beside(score, name)
+    if value is None:
+        return MISSING if name == "bias" and bias_reason(score) else NOTHING
+    parts = score.details[name]
+    if not isinstance(parts, Mapping):
+        return f"{value:.4g}"
+    ends = [parts.get(end) for end in ("low", "high")]
+    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+        return f"{value:.4g}"
+    return f"about {value:.2g} ({ends[0]:.2g} to {ends[1]:.2g})"
+
+
 def class_rows(scores: Mapping[str, Score], classes: Mapping[str, Mapping[str, Score]]) -> Rows:
     """Return a row per class, the worst by the first metric first; nothing without classes."""
     keys = _keys_of(scores, classes)
     order = sorted(classes, key=lambda label: _badness(classes[label].get(keys[0]))) if keys else []
     return group_rows(scores, {label: classes[label] for label in order}, kind="class")
+
+
+def class_title(scores: Mapping[str, Score], classes: Mapping[str, Mapping[str, Score]]) -> str:
+    """Return the heading of the table of classes, with the metric that orders them."""
+    keys = _keys_of(scores, classes)
+    return f"Per class, worst first by {label_of(scores[keys[0]])}" if keys else ""
 
 
 def group_rows(
@@ -196,13 +183,19 @@ def group_rows(
 def sanity_rows(
     scores: Mapping[str, Score], sanity: Mapping[str, Mapping[str, float | None]]
 ) -> Rows:
-    """Return a row per metric with its value for every system of the battery; nothing without."""
+    """Return a row per metric with its value for every system of the battery; nothing without.
+
+    A metric that was not asked about a system has no number there.
+    """
     keys = [key for key in scores if any(key in row for row in sanity.values())]
     if not keys:
         return []
     rows: Rows = [("metric", *sanity)]
     rows += [
-        (title_of(scores[key]), *(_plain(values.get(key)) for values in sanity.values()))
+        (
+            title_of(scores[key]),
+            *(_plain(row[key]) if key in row else NOTHING for row in sanity.values()),
+        )
         for key in keys
     ]
     return rows
@@ -239,48 +232,17 @@ def as_text(rows: Rows) -> list[str]:
 
 def _value(score: Score) -> str:
     """Return the value without the reason why there is none: it has its own line."""
-    return "n/a" if math.isnan(score.value) else score.to_text()
-
-
-def _columns(scores: Mapping[str, Score]) -> list[str]:
-    """Return which details stand beside the scores: those that one of them has, or should have."""
-    return [
-        name
-        for name in BESIDE
-        if any(
-            beside(score, name) is not None or (name == "bias" and bias_reason(score))
-            for score in scores.values()
-        )
-    ]
-
-
-def _beside_text(score: Score, name: str) -> str:
-    """Return a number beside a score, an estimate with its ends; or that there is none."""
-    value = beside(score, name)
-    if value is None:
-        return "n/a" if name == "bias" and bias_reason(score) else NOTHING
-    parts = score.details[name]
-    if not isinstance(parts, Mapping):
-        return f"{value:.4g}"
-    ends = [parts.get(end) for end in ("low", "high")]
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-        return f"{value:.4g}"
-    return f"about {value:.2g} ({ends[0]:.2g} to {ends[1]:.2g})"
-
-
-def _is_below(score: Score) -> bool:
-    """Tell whether a score, or that of the references themselves, is below zero."""
-    return min(score.value, beside(score, "reference_self") or 0.0) < 0
+    return MISSING if math.isnan(score.value) else score.to_text()
 
 
 def _cell(score: Score | None) -> str:
     if score is None or math.isnan(score.value):
-        return "n/a"
+        return MISSING
     return f"{score.value:.4g} {score.interval_text()}".strip()
 
 
 def _plain(value: float | None) -> str:
-    return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"
+    return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def _keys_of(scores: Mapping[str, Score], groups: Mapping[str, Mapping[str, Score]]) -> list[str]:

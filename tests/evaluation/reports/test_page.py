@@ -198,3 +198,18 @@ def test_without_matplotlib_the_page_has_its_tables(tmp_path, monkeypatch):
     text = render(tmp_path, make_report())
     assert "<svg" not in text
     assert "-6.021 dB" in text
+
+
+def test_what_an_interval_leaves_out_is_not_folded_away(tmp_path):
+    few = {"bias": {"estimate": None, "reason": "fewer than 100 clips"}}
+    fad = make_score(name="fad_vggish", label="FAD (VGGish)", best="low", details=few)
+    report = make_report(
+        scores={"fad_vggish": fad}, classes={"dog": {"fad_vggish": make_score(n=3, interval=None)}}
+    )
+    text = render(tmp_path, report)
+    seen, _, folded = text.partition('<details class="notes">')
+    for words in ("95% interval: nominal", "the interval leaves out what N adds"):
+        assert words in seen
+        assert words not in folded
+    assert "<h2>Per class, worst first by FAD (VGGish)</h2>" in text
+    assert "classes without brackets: fewer than 8 clips" in folded

@@ -97,3 +97,24 @@ def test_a_name_is_that_of_the_row_and_of_the_page(tmp_path):
     assert report.to_markdown().splitlines()[2].startswith(r"| ours \| 2 | ")
     report.to_json(tmp_path / "r.json")
     assert Report.from_json(tmp_path / "r.json").name() == "ours | 2"
+
+
+def test_a_legend_speaks_of_brackets_where_there_are_some_and_every_lack_has_its_reason():
+    few = {"bias": {"estimate": None, "reason": "fewer than 100 clips"}}
+    fad = {"name": "fad_vggish", "label": "FAD (VGGish)", "details": few}
+    with_interval = make_report(scores={"fad_vggish": make_score(**fad)})
+    few["no_interval"] = "fewer than 8 clips"
+    without = make_report(scores={"fad_vggish": make_score(**fad, interval=None)})
+    nothing = make_report(
+        scores={"fad_vggish": make_score(**fad, value=math.nan, reason="silent", interval=None)}
+    )
+    for form in (Report.to_markdown, Report.to_latex):
+        text = form(with_interval)
+        assert "In brackets" in text
+        assert "nominal; near the floor" in text
+        assert "the interval leaves out what N adds to the distance, of which there is no" in text
+        text = form(without)
+        assert "brackets" not in text
+        assert "nominal" not in text
+        assert "fewer than 8 clips" in text
+        assert "(silent" in form(nothing)

@@ -1,12 +1,12 @@
 import math
 from dataclasses import replace
 
+from evaluation.reports.notes import beside_notes, interval_notes, limit_notes, sign_notes
 from evaluation.reports.tables import (
     as_text,
-    beside_notes,
     class_rows,
+    class_title,
     group_rows,
-    interval_notes,
     item_title,
     label_of,
     rank_items,
@@ -43,6 +43,7 @@ def test_classes_without_a_score_come_first_then_the_worst():
     assert [row[0] for row in rows[1:]] == ["b", "c", "a", "d"]
     assert rows[1][1:] == ("n/a", "0")
     assert class_rows(SCORES, {}) == []
+    assert class_title(SCORES, classes) == "Per class, worst first by SI-SDR"
 
 
 def test_what_a_score_is_held_to_stands_beside_it():
@@ -65,7 +66,12 @@ def test_a_bias_has_its_ends_or_the_reason_why_there_is_none():
     by_construction = fad(estimate=0.0)
     cells = [score_rows(s, interval_title="i")[1][-1] for s in (told, none, by_construction)]
     assert cells == ["about 0.21 (0.17 to 0.26)", "n/a", "0"]
-    assert "no bias of fad_vggish: fewer than 100 clips" in beside_notes(none)
+    assert [limit_notes(s, interval_title="i")[1:] for s in (told, none, by_construction)] == [
+        ["FAD (VGGish): what N adds to the distance, about 0.21 (0.17 to 0.26)"],
+        ["FAD (VGGish): what N adds to the distance, of which there is no estimate: "
+         "fewer than 100 clips"],
+        [],
+    ]  # fmt: skip
     assert len(beside_notes(told)) == 1
 
 
@@ -73,12 +79,17 @@ def test_what_self_is_and_where_there_is_none_is_said():
     details = {"reference_self": 0.13, "self_as_generated": True}
     fad = Score.of("fad_vggish", 1.0, n=9, details={"reference_self": None})
     scores = {"kld_passt": Score.of("kld_passt", 0.16, n=9, details=details), "fad_vggish": fad}
-    assert [row[-1] for row in score_rows(scores, interval_title="i")] == ["self", "0.13", "-"]
-    notes = "\n".join(beside_notes(scores))
-    assert "-: this score has no such number (a distance of a set from itself is 0)" in notes
-    assert "self of kld_passt: the card treats generated sounds otherwise than references" in notes
+    rows = score_rows(scores, interval_title="i")
+    assert [row[-1] for row in rows] == ["self", "0.13", "-"]
+    [note] = sign_notes([rows, rows], scores)
+    assert note.startswith("-: there is no such number; self of a distance, where both sides are")
+    assert "self of kld_passt: here the references went" in "\n".join(beside_notes(scores))
     details["self_as_generated"] = False
     assert "self of" not in "\n".join(beside_notes(scores))
+    fad.details["self_as_generated"] = True  # then 0 is not why
+    assert sign_notes([rows], scores) == ["-: there is no such number"]
+    assert sign_notes([[*rows, ("a", "n/a")]], scores)[0] == "n/a: it could not be computed"
+    assert sign_notes([rows[:2]], scores) == []
 
 
 def test_a_divergence_below_zero_is_explained():
@@ -96,9 +107,30 @@ def test_intervals_say_what_they_are_for_and_why_there_is_none():
     }
     assert interval_notes(scores) == [
         "interval of si_sdr: the mean",
-        "no interval of density_passt: too narrow",
         "interval of fad_vggish: the mean; cut at 0, below which no value can be",
+        "no interval of density_passt: too narrow",
     ]
+
+
+def test_what_intervals_leave_out_and_how_far_they_hold_is_said_with_them():
+    few = {"bias": {"estimate": None, "reason": "fewer than 100 clips"}}
+    scores = {
+        "a": Score.of("fad_vggish", 1.0, n=9, interval=(0.5, 2.0), details=few),
+        "b": Score.of("fd_panns", 1.0, n=9, interval=(0.5, 2.0), details=few),
+        "c": Score.of("kld_passt", 1.0, n=5, details={"no_interval": "fewer than 8 clips"}),
+        "d": Score.of("si_sdr", math.nan, n=0, reason="{no} pair"),
+    }
+    notes = limit_notes(scores, interval_title="95% interval")
+    assert notes == [
+        "95% interval: nominal; near the floor of a distance it is wider than need be, with heavy "
+        "tails at small N narrower",
+        "FAD (VGGish), Frechet distance (PANNs): the interval leaves out what N adds to the "
+        "distance, of which there is no estimate: fewer than 100 clips",
+        "no interval of KL divergence of PaSST classes: fewer than 8 clips",
+        "SI-SDR: n/a ({no} pair)",
+    ]
+    del scores["a"], scores["b"]
+    assert "nominal" not in "".join(limit_notes(scores, interval_title="95% interval"))
 
 
 def test_headings_of_many_columns_are_short_and_distances_of_clips_no_quality():
@@ -162,7 +194,7 @@ def test_the_sanity_battery_is_a_table():
     rows = sanity_rows(SCORES, sanity)
     assert rows == [
         ("metric", "silence", "white noise", "halves"),
-        ("SI-SDR, dB", "-30", "n/a", "n/a"),
+        ("SI-SDR, dB", "-30", "n/a", "-"),  # "halves" is nothing it was asked about
     ]
     assert sanity_rows(SCORES, {}) == []
 
