@@ -11,7 +11,7 @@ from evaluation.comparison.damage import check_numbers
 from evaluation.comparison.show import comparison_text
 from evaluation.protocols.card import Bootstrap
 from evaluation.protocols.title import PROSE
-from evaluation.reports.notes import interval_notes
+from evaluation.reports.notes import limit_notes, meaning_notes
 from evaluation.reports.report import Report, ReportError, flatten
 from evaluation.reports.tables import is_stand_in
 
@@ -69,7 +69,7 @@ def compare_reports(
                 "pairs": report.data["pairs"],
                 "flags": report.flags,
                 "warnings": report.warnings,
-                "intervals": interval_notes({key: report.scores[key] for key in keys}),
+                "intervals": _interval_notes(report, keys),
             }
             for path, (name, report) in zip(paths, reports.items(), strict=True)
         ],
@@ -149,6 +149,12 @@ def _absent_part(field: str, facts: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _has_part(facts: Mapping[str, Any], part: str) -> bool:
     return part in facts or any(field.startswith(f"{part}.") for field in facts)
+
+
+def _interval_notes(report: Report, keys: Sequence[str]) -> list[str]:
+    """Say what the intervals of a report's own scores mean, and where they end."""
+    scores = {key: report.scores[key] for key in keys}
+    return meaning_notes(scores) + limit_notes(scores, interval_title=report.interval_title())
 
 
 def _differing_libraries(reports: Mapping[str, Report]) -> dict[str, dict[str, Any]]:

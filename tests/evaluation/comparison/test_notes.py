@@ -52,9 +52,12 @@ def test_random_weights_are_said_over_the_tables_and_crown_nobody(tmp_path):
     assert all(BANNER not in text and "is better" in text for text in trained.values())
 
 
-def test_what_the_intervals_of_the_scores_mean_is_said(tmp_path):
+def test_what_the_intervals_of_the_scores_mean_and_leave_out_is_said(tmp_path):
     a, b = moved(0.0), moved(2.0)
     for report in (a, b):
         report["scores"][LEVEL]["details"]["interval_of"] = "where the mean lies"
+    details = b["scores"]["frechet_logmel_standin"]["details"]
+    details["bias"] = {"estimate": None, "reason": "few clips", "method": "jackknife"}
     for form, text in shown_in(compare_reports(*write(tmp_path, a, b))).items():
+        assert "there is no estimate: few clips" in text, form
         assert f"interval of {LEVEL}: where the mean lies" in text.replace("\\", ""), form
