@@ -46,8 +46,7 @@ def pair_folders(reference: Path, generated: Path, *, allow_extra: bool = False)
     references, candidates = list_sounds(reference), list_sounds(generated)
     if reference.resolve() == generated.resolve():
         raise FolderError(
-            f"reference and generated are one folder, {reference}: pass two folders. For what the "
-            "references score in the place of generated sounds, see self in any report."
+            f"reference and generated are one folder, {reference}: pass two different folders."
         )
     missing = sorted(references.keys() - candidates.keys())
     if missing:

@@ -41,7 +41,7 @@ def beside_notes(scores: Mapping[str, Score]) -> list[str]:
 def sign_notes(tables: Iterable[Rows], scores: Mapping[str, Score]) -> list[str]:
     """Explain the signs that stand for a number somewhere in the tables, each once."""
     cells = {cell for rows in tables for row in rows[1:] for cell in row}
-    notes = [f"{MISSING}: it could not be computed"] if MISSING in cells else []
+    notes = [f"{MISSING}: it could not be computed or estimated"] if MISSING in cells else []
     if NOTHING not in cells:
         return notes
     alike = any(

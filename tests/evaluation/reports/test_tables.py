@@ -88,7 +88,10 @@ def test_what_self_is_and_where_there_is_none_is_said():
     assert "self of" not in "\n".join(beside_notes(scores))
     fad.details["self_as_generated"] = True  # then 0 is not why
     assert sign_notes([rows], scores) == ["-: there is no such number"]
-    assert sign_notes([[*rows, ("a", "n/a")]], scores)[0] == "n/a: it could not be computed"
+    assert (
+        sign_notes([[*rows, ("a", "n/a")]], scores)[0]
+        == "n/a: it could not be computed or estimated"
+    )
     assert sign_notes([rows[:2]], scores) == []
 
 
