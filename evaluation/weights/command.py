@@ -4,15 +4,8 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from evaluation.weights.fetch import (
-    Fetched,
-    FetchError,
-    Source,
-    copy,
-    fetch,
-    mirror_url,
-    noted_digest,
-)
+from evaluation.weights.content import noted_digest
+from evaluation.weights.fetch import Fetched, FetchError, Source, copy, fetch, mirror_url
 from evaluation.weights.files import DEFAULT_FOLDER, FILES, WeightFile, weight_file, weights_path
 from evaluation.weights.http import size_text
 

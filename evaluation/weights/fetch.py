@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -15,13 +14,14 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from evaluation.reports.files import write_text
+from evaluation.weights.content import digest_path, first_bytes, noted_digest, odd_kind
 from evaluation.weights.files import WeightFile
-from evaluation.weights.http import NO_PAGE, FetchError, Source, check_space, download, forget
+from evaluation.weights.http import NO_PAGE, FetchError, Source, check_space, download
+from evaluation.weights.part import forget
 
 __all__ = ["FetchError", "Fetched", "Source", "copy", "fetch", "mirror_url"]
 
 PART = ".part"  # behind the name of a file that is not whole
-DIGEST = ".sha256"  # behind its name: what it holds, in the form that `sha256sum -c` checks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +126,7 @@ def _finished(entry: WeightFile, part: Path, path: Path, *, new: bool) -> Fetche
         forget(part)
     if noted != digest:
         with suppress(OSError):  # the file itself is in place, and the digest is printed as well
-            write_text(path.with_name(path.name + DIGEST), f"{digest}  {path.name}\n")
+            write_text(digest_path(path), f"{digest}  {path.name}\n")
     return Fetched(
         path=path,
         sha256=digest,
@@ -141,8 +141,11 @@ def _wrong(entry: WeightFile, file: Path, *, digest: str, noted: str | None) -> 
     size, expected = file.stat().st_size, entry.sha256 or entry.sha256_prefix
     if size == 0:
         return "it is empty"
-    if _begins(file).lstrip()[:1] == b"<":
+    kind = odd_kind(first_bytes(file))
+    if kind == "a web page":
         return NO_PAGE
+    if kind is not None and not (kind == "a JSON text" and entry.file.endswith(".json")):
+        return f"{kind} came instead of it"
     if entry.size is not None and size != entry.size:
         return f"it has {size} bytes, the published file {entry.size}"
     if expected is not None and not digest.startswith(expected):
@@ -153,18 +156,9 @@ def _wrong(entry: WeightFile, file: Path, *, digest: str, noted: str | None) -> 
     return None
 
 
-def noted_digest(path: Path) -> str | None:
-    """Return the sha256 that was noted beside a file when it was fetched; None if none was."""
-    try:
-        words = path.with_name(path.name + DIGEST).read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return None
-    return words[0] if words and re.fullmatch("[0-9a-f]{64}", words[0]) else None
-
-
 def _unpacked(entry: WeightFile, part: Path) -> Path:
     """Unpack a whole file that came packed, and return where it is; another one stays as it is."""
-    if not entry.packed or _begins(part)[:2] != b"\x1f\x8b":
+    if not entry.packed or first_bytes(part)[:2] != b"\x1f\x8b":
         return part
     bare = part.with_name(part.name + ".bare")
     try:
@@ -178,11 +172,6 @@ def _unpacked(entry: WeightFile, part: Path) -> Path:
         ) from error
     forget(part)
     return bare
-
-
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(64)
 
 
 def _sha256(path: Path) -> str:

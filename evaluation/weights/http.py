@@ -1,23 +1,32 @@
 """Receive a file over HTTP, going on where an earlier connection or process left off."""
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evaluation.progress import bar
+from evaluation.weights.part import (
+    Facts,
+    facts_of,
+    forget,
+    goes_on,
+    range_of,
+    read_facts,
+    size,
+    write_facts,
+)
 
 if TYPE_CHECKING:
     import requests
 
 BLOCK = 1 << 16  # bytes; what a cut can cost
 TIMEOUT = (15, 60)  # seconds to connect, and without a byte
-ATTEMPTS = 5  # to get an answer; and connections that may break off without progress
+ATTEMPTS = 5  # to get an answer; connections without progress; and from the first byte
 FIRST_ATTEMPTS = 2  # to connect while nothing has come: a wrong address is no better later
 AGAIN = "Run the same command again to go on from there."
 CONNECTION = re.compile(r"^(<[^>]*>|HTTPS?Connection\w*\([^)]*\)): ")  # how urllib3 begins
@@ -45,26 +54,57 @@ class Source:
     say: Callable[[str], object] = lambda text: None
 
 
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """How far a file has come, and what it took."""
+
+    most: int  # bytes that were here at once
+    starts: int = 0  # connections that sent the first byte
+    fresh: bool = False  # whether the last one did
+    broken: int = 0  # connections that broke off since there was more than ever
+
+    def count_break(self, have: int) -> bool:
+        """Take note of a connection that broke off; return whether another one is worth it.
+
+        A server that cannot go on may send ever other lengths of a file, and one that can a few
+        bytes at a time: neither is progress.
+        """
+        self.broken = 1 if have >= self.most + BLOCK else self.broken + 1
+        self.most = max(self.most, have)
+        return self.broken < ATTEMPTS and not (self.fresh and self.starts >= ATTEMPTS)
+
+
 def download(part: Path, source: Source, *, name: str) -> None:
-    """Receive what is missing; every connection that brings something earns new attempts."""
+    """Receive what is missing; every connection that brings something new earns new attempts.
+
+    Raises:
+        FetchError: if it cannot be had, or never comes whole.
+    """
     import requests
 
-    broken, connects = 0, FIRST_ATTEMPTS
+    tally, connects = Tally(most=size(part)), FIRST_ATTEMPTS
     while True:
-        before = _size(part)
+        tally.fresh = False
         with session(source.wait, connects=connects) as client:
             try:
-                if _receive(client, part, source, name=name):
+                if _receive(client, part, source, tally, name=name):
                     return
                 reason = "the connection ended early"
             except requests.RequestException as error:
                 reason = _short(error)
-            connects = ATTEMPTS
-            broken = broken + 1 if _size(part) <= before else 1
-            if broken >= ATTEMPTS:
-                kept = f"{_size(part) / 1e6:.1f} MB of it are kept. {AGAIN}"
-                raise FetchError(f"{name} from {source.url}: {reason}. {kept}")
-            source.say(f"{name}: {reason}; going on at {_size(part) / 1e6:.1f} MB")
+        connects = ATTEMPTS
+        if not tally.count_break(size(part)):
+            raise FetchError(f"{name} from {source.url}: {reason}. {_what_now(part, tally)}")
+        source.say(f"{name}: {reason}; going on at {size(part) / 1e6:.1f} MB")
+
+
+def _what_now(part: Path, tally: Tally) -> str:
+    if tally.starts >= ATTEMPTS:
+        return (
+            f"It began {tally.starts} times from the start and never came whole: name another "
+            "place with --mirror, or a folder that has it with --from."
+        )
+    return f"{size(part) / 1e6:.1f} MB of it are kept. {AGAIN}"
 
 
 def session(wait: float, *, connects: int = ATTEMPTS) -> "requests.Session":
@@ -92,32 +132,49 @@ def session(wait: float, *, connects: int = ATTEMPTS) -> "requests.Session":
     return client
 
 
-def _receive(client: "requests.Session", part: Path, source: Source, *, name: str) -> bool:
+def _receive(
+    client: "requests.Session", part: Path, source: Source, tally: Tally, *, name: str
+) -> bool:
     """Take one connection's worth; return whether the file is whole now."""
-    have, known = _size(part), _read_facts(part)
-    headers = {}
-    if have and known.get("validator") and known.get("url") == source.url:
-        headers = {"Range": f"bytes={have}-", "If-Range": known["validator"]}
+    have, known = size(part), read_facts(part)
+    headers = _rest_wanted(have, known, source.url)
     with _ask(client, source, headers, name=name) as answer:
         if answer.status_code == 416 and headers:  # nothing is left to send, or it has changed
-            if known.get("total") == have:
-                return True
-            part.unlink()
-            return False
+            return _is_whole(part, known)
         _check_answer(answer, source, name=name)
-        resumed = answer.status_code == 206 and _starts_at(answer, have)
-        if answer.status_code == 206 and not resumed:
+        start = have if headers and goes_on(answer, have, known) else 0
+        if not start and answer.status_code == 206 and (range_of(answer) or (1,))[0]:
             part.unlink(missing_ok=True)  # a range we did not ask for: from the start
             return False
-        start = have if resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        _write_facts(part, answer, source.url, total)
-        check_space(part.parent, (total or 0) - start, name)
-        if total is not None and not start:
-            source.say(f"{name}: {size_text(total)} to fetch")
-        _store(answer, part, source, name=name, start=start, total=total)
-    return total is None or _size(part) == total
+        if not start:
+            tally.starts, tally.fresh = tally.starts + 1, True
+            known = facts_of(answer, source.url)
+            write_facts(part, known)
+            source.say(_announce(name, known.total))
+        check_space(part.parent, (known.total or 0) - start, name)
+        _store(answer, part, source, name=name, start=start, total=known.total)
+    return known.total is None or _is_whole(part, known, so_far=True)
+
+
+def _rest_wanted(have: int, known: Facts, url: str) -> dict[str, str]:
+    """Return what asks for the rest of the file that is here in part; nothing asks for all."""
+    if not have or known.url != url or known.validator is None or have > (known.total or 0):
+        return {}
+    return {"Range": f"bytes={have}-", "If-Range": known.validator}
+
+
+def _is_whole(part: Path, known: Facts, *, so_far: bool = False) -> bool:
+    """Return whether all has come; throw away what cannot be gone on with."""
+    have, total = size(part), known.total or 0
+    if have > total or (have < total and not so_far):
+        forget(part)
+    return have == known.total
+
+
+def _announce(name: str, total: int | None) -> str:
+    if total is None:
+        return f"{name}: the server does not say how long it is, so a cut cannot be told from it"
+    return f"{name}: {size_text(total)} to fetch"
 
 
 def _ask(
@@ -128,9 +185,10 @@ def _ask(
     try:
         return client.get(source.url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.RequestException as error:  # after the attempts of `session`
+        nobody = isinstance(error, (requests.ConnectionError, requests.Timeout))
         cause = (
-            f"{_short(error)}. Is there a network? Name another place with --mirror, or a folder "
-            "that has it with --from."
+            f"{_short(error)}. {'Is there a network? ' if nobody else ''}Name another place with "
+            "--mirror, or a folder that has it with --from."
         )
         host = urlsplit(source.url).hostname or source.url
         raise FetchError(
@@ -181,36 +239,6 @@ def _check_answer(answer: "requests.Response", source: Source, *, name: str) -> 
         raise FetchError(f"{name} from {source.url}: {cause}", cause=cause)
 
 
-def forget(part: Path) -> None:
-    """Remove what is left of a file that is not whole."""
-    for path in (part, _facts(part)):
-        path.unlink(missing_ok=True)
-
-
-def _facts(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _read_facts(part: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(_facts(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _write_facts(part: Path, answer: "requests.Response", url: str, total: int | None) -> None:
-    """Note by what the server knows this file: a strong ETag, or else the date of the file."""
-    etag = answer.headers.get("ETag", "")
-    validator = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
-    facts = {"url": url, "validator": validator, "total": total}
-    _facts(part).write_text(json.dumps(facts), encoding="utf-8")
-
-
-def _starts_at(answer: "requests.Response", have: int) -> bool:
-    return answer.headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{have}-")
-
-
 def check_space(folder: Path, needed: int, name: str) -> None:
     """Refuse to begin what the disk cannot hold."""
     free = shutil.disk_usage(folder).free
@@ -232,12 +260,8 @@ def size_text(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
 def _short(error: Exception) -> str:
     cause = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause  # urllib3's, without its list of attempts
     text = " ".join((str(cause) or type(error).__name__).split())
-    return CONNECTION.sub("", text)[:200]
+    return CONNECTION.sub("", text)[:200].rstrip(".")

@@ -33,6 +33,8 @@ class Server:
         self.statuses = []  # answers of the next requests; then 200
         self.kind = "application/octet-stream"
         self.asked = []
+        self.span = None  # bytes of a range that it sends at a time
+        self.shift = 0  # bytes by which its ranges are other ones
 
     def answer(self, handler):
         self.asked.append((unquote(handler.path), handler.headers.get("Range")))
@@ -47,13 +49,16 @@ class Server:
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
-        body = self.content[start or 0 :]
+        if start is not None:
+            start += self.shift
+        stop = len(self.content) if start is None or not self.span else start + self.span
+        body = self.content[start or 0 : stop]
         handler.send_response(200 if start is None else 206)
         handler.send_header("Content-Type", self.kind)
         handler.send_header("Content-Length", str(len(body)))
         handler.send_header("ETag", self.etag)
         if start is not None:
-            last = len(self.content) - 1
+            last = start + len(body) - 1
             handler.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
         handler.end_headers()
         handler.wfile.write(body[: self.cuts.pop(0)] if self.cuts else body)
@@ -179,6 +184,53 @@ def test_a_cut_connection_is_resumed(server, tmp_path):
     assert starts[0] <= starts[1] <= starts[0] + 50_000
 
 
+def test_a_server_may_send_less_than_the_rest(server, tmp_path):
+    """RFC 9110, 15.3.7: the file is whole when it is as long as the range says the whole is."""
+    server.cuts, server.span = [100_000], 80_000
+    assert get(server, tmp_path).sha256 == DIGEST
+    assert len(server.asked) >= 4
+
+
+def test_a_part_longer_than_the_file_is_not_taken_for_it(server, tmp_path):
+    server.cuts = [120_000] + 4 * [0]
+    with pytest.raises(FetchError):
+        get(server, tmp_path)
+    (tmp_path / "net.pt.part").write_bytes(CONTENT + b"more")
+    assert get(server, tmp_path).sha256 == DIGEST
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"ranges": False, "cuts": [280_000, 140_000, 210_000] * 9},  # ever other lengths
+        {"ranges": False, "cuts": [70_000 * step for step in range(1, 5)] * 9},
+        {"shift": 5, "cuts": [100_000] * 30},  # other ranges
+        {"span": 100, "cuts": [100_000]},  # a few bytes at a time
+    ],
+)
+def test_what_never_comes_whole_is_given_up(server, tmp_path, facts):
+    for name, value in facts.items():
+        setattr(server, name, value)
+    with pytest.raises(FetchError, match=r"from the start and never came whole|are kept"):
+        get(server, tmp_path)
+    assert len(server.asked) <= 12
+    assert "net.pt" not in left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "note", ["[]", '{"url": 1}', '{"url": "URL", "validator": 5, "total": "a"}', "nonsense"]
+)
+def test_odd_notes_of_a_part_are_none(server, tmp_path, note):
+    server.cuts = [120_000] + 4 * [0]
+    with pytest.raises(FetchError):
+        get(server, tmp_path)
+    url = f"{server.base}/net.pt"
+    (tmp_path / "net.pt.part.json").write_text(note.replace("URL", url))
+    server.asked.clear()
+    assert get(server, tmp_path).sha256 == DIGEST
+    assert server.asked == [("/net.pt", None)]
+
+
 def test_without_ranges_it_begins_again(server, tmp_path):
     server.ranges = False
     server.cuts = [100_000]
@@ -267,6 +319,23 @@ def test_another_file_is_refused(server, tmp_path, facts, text):
     with pytest.raises(FetchError, match="Delete it and fetch it again"):
         get(server, tmp_path, **facts)
     assert left(tmp_path) == ["net.pt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b'{"error": "login"}', "a JSON text came instead"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS came"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "answered with a web page"),
+    ],
+)
+def test_what_servers_give_in_the_place_of_weights_is_refused(server, tmp_path, content, text):
+    server.content = content
+    with pytest.raises(FetchError, match=f"{text}.*thrown away"):
+        get(server, tmp_path)
+    assert left(tmp_path) == []
+    if text.startswith("a JSON"):
+        assert get(server, tmp_path, file="vocab.json").path.read_bytes() == content
 
 
 def test_an_empty_answer_is_no_file(server, tmp_path):
