@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.audio import file_sha256
 from evaluation.embedders.openl3_front import PICTURES, cut, draw
 from evaluation.embedders.openl3_network import SIZES, hash_openl3, load_openl3
 from evaluation.embedders.openl3_rate import resample
-from evaluation.embedders.weight_file import WeightsError
+from evaluation.embedders.weight_file import WeightsError, weights_sha256
 
 WINDOW = 1.0  # seconds
 ROWS = 4  # pictures at a time: the widest layer of one takes 13 MB
@@ -62,7 +61,7 @@ class OpenL3:
         else:
             _check_name(Path(weights), input_repr)
             network = load_openl3(Path(weights), self.picture)
-        self.weights_sha256 = None if weights is None else file_sha256(Path(weights))
+        self.weights_sha256 = None if weights is None else weights_sha256(Path(weights))
         self.device = torch.device(device)
         self.dtype = dtype
         last = torch.channels_last  # a quarter faster on a CPU

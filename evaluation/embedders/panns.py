@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.audio import file_sha256
 from evaluation.embedders.panns_front import BANDS, FRAMES, MODELS, check_length, log_mel, shortest
 from evaluation.embedders.panns_network import CLASSES, DIM, hash_cnn14, load_cnn14
+from evaluation.embedders.weight_file import weights_sha256
 
 FRAMES_AT_ONCE = 8000  # of all rows: the widest layer of 10 s takes 260 MB
 
@@ -52,7 +52,7 @@ class Panns:
         network, self.bank = (
             hash_cnn14(self.front) if weights is None else load_cnn14(Path(weights), self.front)
         )
-        self.weights_sha256 = None if weights is None else file_sha256(Path(weights))
+        self.weights_sha256 = None if weights is None else weights_sha256(Path(weights))
         self.device = torch.device(device)
         self.dtype = dtype
         self.network = network.to(self.device, dtype)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from evaluation.audio import file_sha256
 from evaluation.embedders.passt_front import RULES, SAMPLE_RATE, cut, log_mel
 from evaluation.embedders.passt_network import (
     CLASSES,
@@ -22,6 +21,7 @@ from evaluation.embedders.passt_network import (
     run_passt,
     spend_less,
 )
+from evaluation.embedders.weight_file import weights_sha256
 
 BASE = "passt_s_swa_p16_128_ap476"  # 10 s
 ROWS = 4  # spectrograms at a time: the widest layer of one takes 15 MB
@@ -60,7 +60,7 @@ class Passt:
         self.stand_in = weights is None
         network = hash_passt(model) if weights is None else load_passt(model, Path(weights))
         spend_less(network, dtype)
-        self.weights_sha256 = None if weights is None else file_sha256(Path(weights))
+        self.weights_sha256 = None if weights is None else weights_sha256(Path(weights))
         self.device = torch.device(device)
         self.network = network.to(self.device)
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from evaluation.audio import file_sha256
 from evaluation.embedders.vggish_front import BANDS, PATCH, SAMPLE_RATE, SHORTEST, patches
 from evaluation.embedders.vggish_names import PCA
 from evaluation.embedders.vggish_network import DIM, hash_vggish, load_vggish
-from evaluation.embedders.weight_file import WeightsError
+from evaluation.embedders.weight_file import WeightsError, weights_sha256
 
 ROWS = 32  # patches at a time: the widest layer of one takes 3 MB
 EMBEDDINGS = ("before_relu", "after_relu")
@@ -49,7 +48,7 @@ class VGGish:
         """
         self.stand_in = weights is None
         network, self.pca = hash_vggish() if weights is None else load_vggish(Path(weights))
-        self.weights_sha256 = None if weights is None else file_sha256(Path(weights))
+        self.weights_sha256 = None if weights is None else weights_sha256(Path(weights))
         self.device = torch.device(device)
         self.dtype = dtype
         self.network = network.to(self.device, dtype)

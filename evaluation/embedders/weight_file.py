@@ -11,6 +11,9 @@ import torch
 from numpy._core import multiarray
 from torch import Tensor, nn
 
+from evaluation.audio import file_sha256
+from evaluation.weights.content import digest_path, noted_digest
+
 N = TypeVar("N", bound=nn.Module)
 AGAIN = "Fetch it again: `python -m evaluation fetch` says where from."
 NUMBERS = (  # floats; and counts of batches, positions, masks
@@ -84,6 +87,21 @@ def check_weight_file(path: Path) -> bytes:
             "Run `git lfs pull` where it came from, or fetch the file itself."
         )
     return begins[:16]
+
+
+def weights_sha256(path: Path) -> str:
+    """Return the sha256 of a file of weights, which is the one noted when it was fetched, if any.
+
+    Raises:
+        WeightsError: if it is another one: some formats have no check sums of their own.
+    """
+    found, noted = file_sha256(path), noted_digest(path)
+    if noted not in (None, found):
+        raise WeightsError(
+            f"{path}: its sha256 is {found}, and was {noted} when it was fetched. Delete it and "
+            f"fetch it again; or, if you put another file there, delete {digest_path(path).name}"
+        )
+    return found
 
 
 def empty_network(kind: Callable[[], N]) -> N:

@@ -13,6 +13,7 @@ from evaluation.embedders.weight_file import (
     empty_network,
     load_strict,
     read_torch_file,
+    weights_sha256,
 )
 
 
@@ -171,3 +172,13 @@ def test_an_empty_network_draws_no_random_numbers():
     assert torch.random.get_rng_state().equal(before)
     assert not network.training
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}
+
+
+def test_a_file_is_the_one_that_was_fetched(path):
+    path.write_bytes(b"weights")
+    digest = weights_sha256(path)
+    path.with_name("weights.pth.sha256").write_text(f"{digest}  weights.pth\n")
+    assert weights_sha256(path) == digest
+    path.write_bytes(b"Weights")
+    with pytest.raises(WeightsError, match=rf"and was {digest} when .*weights\.pth\.sha256"):
+        weights_sha256(path)
