@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from evaluation.weights import http as fetch_http
-from evaluation.weights.fetch import FetchError, Source, copy, fetch, mirror_url
+from evaluation.weights.fetch import FetchError, Source, copy, fetch
 from evaluation.weights.files import WeightFile
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -191,14 +191,6 @@ def test_a_server_may_send_less_than_the_rest(server, tmp_path):
     assert len(server.asked) >= 4
 
 
-def test_a_part_longer_than_the_file_is_not_taken_for_it(server, tmp_path):
-    server.cuts = [120_000] + 4 * [0]
-    with pytest.raises(FetchError):
-        get(server, tmp_path)
-    (tmp_path / "net.pt.part").write_bytes(CONTENT + b"more")
-    assert get(server, tmp_path).sha256 == DIGEST
-
-
 @pytest.mark.parametrize(
     "facts",
     [
@@ -344,11 +336,6 @@ def test_an_empty_answer_is_no_file(server, tmp_path):
         get(server, tmp_path)
 
 
-def test_no_server_is_said(tmp_path, server):
-    with pytest.raises(FetchError, match=r"net.pt from http://127.0.0.1:9/.*refused"):
-        fetch(entry(), tmp_path, Source(url="http://127.0.0.1:9/net.pt", wait=0.0))
-
-
 def test_a_dead_address_is_asked_twice_and_one_that_answered_five_times(monkeypatch):
     waits = []
     monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
@@ -406,10 +393,3 @@ def test_an_offline_folder_stands_for_the_network(tmp_path):
     with pytest.raises(FetchError, match="the published one is"):
         copy(entry(sha256=DIGEST), tmp_path / "weights", there)
     assert left(tmp_path / "weights") == ["vocab.json"]
-
-
-def test_a_mirror_has_the_names_of_the_registry():
-    odd = entry(file="Cnn14_mAP=0.431.pth")
-    assert mirror_url(odd, "https://a.b/c/") == "https://a.b/c/Cnn14_mAP%3D0.431.pth"
-    with pytest.raises(ValueError, match="begins with http, got 'file:///etc'"):
-        mirror_url(odd, "file:///etc")
