@@ -69,7 +69,7 @@ def _frechet() -> list[MetricInfo]:
         ),
         MetricInfo(
             key="frechet_logmel_standin",
-            label="Frechet distance on log-mel statistics (substitute, not FAD)",
+            label="Frechet distance on log-mel statistics (stand-in, not FAD)",
             best="low",
             kind="frechet",
         ),

@@ -1,4 +1,4 @@
-"""Log-mel statistics: a substitute for a pretrained embedder, where there are no weights.
+"""Log-mel statistics: a stand-in for a pretrained embedder, where there are no weights.
 
 A Frechet distance on these vectors is not FAD and is never called so: it sees spectrum, loudness
 and how fast they change, but not what a sound is. It is fixed, fast and needs no download.
@@ -78,7 +78,7 @@ class LogMelStatistics:
 
 
 class LogMelFeatures:
-    """Log-mel statistics as a `FeatureNetwork`: no weights to be random, so never a stand-in."""
+    """Log-mel statistics as a `FeatureNetwork`: no weights, so `stand_in` is never set."""
 
     name = LogMelStatistics.name
     version = LogMelStatistics.version

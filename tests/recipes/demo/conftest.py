@@ -64,7 +64,7 @@ def _histories(run: Path) -> None:
 def _evaluation(run: Path) -> None:
     value = Score(
         name="frechet_logmel_standin",
-        label="Frechet distance on log-mel statistics (substitute, not FAD)",
+        label="Frechet distance on log-mel statistics (stand-in, not FAD)",
         unit="",
         best="low",
         value=12.5,

@@ -78,7 +78,7 @@ def test_page_shows_every_section(page):
     assert "missing" not in re.findall(r'class="([^"]*)"', page)
     for words in (
         "Is it the codec or the language model?", "cannot say 12",
-        "12 min", "the ceiling", "the floor", "substitute", "not computed", "procedural", "CC0-1.0",
+        "12 min", "the ceiling", "the floor", "stand-in", "not computed", "procedural", "CC0-1.0",
         "overtones and breath or friction noise", "factor of three", "make demo DATA=", "restarted",
         "true captions", "Gain of guidance", "1 min 30 s", "1.00 GB", "2030-01-01",
     ):  # fmt: skip

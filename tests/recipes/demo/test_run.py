@@ -38,7 +38,7 @@ def test_killed_demo_goes_on_to_the_report_and_a_second_run_skips(tmp_path, scri
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page.replace("https://www.w3.org", "")
-    assert "substitute" in page
+    assert "stand-in" in page
     card = json.loads((run / "model" / "config.json").read_text())["card"]
     assert card["licence"] == "CC0-1.0"
     scores = json.loads((run / "scores.json").read_text())
