@@ -29,6 +29,7 @@ from evaluation.embedders.weight_file import (
     check_tensors,
     load_strict,
     read_torch_file,
+    weights_sha256,
 )
 
 FIRST_KEY = 2000  # of the hashed weights, so that no network shares numbers with another
@@ -68,7 +69,7 @@ def load_clap(path: Path, *, cache: Path | None = None) -> tuple[ClapModel, str]
             f"{path}: no such file or folder. {AGAIN} What the hub has is fetched by "
             "`hf download`, which says into which folder"
         )
-    sha256 = file_sha256(path)
+    sha256 = weights_sha256(path)
     places = copy_places(path, sha256, cache)
     converted = read_copy(places, sha256)
     if converted is not None:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers import ClapAudioConfig, ClapAudioModel, GPT2Config, GPT2Model
 from transformers.initialization import no_init_weights
 
-from evaluation.audio import file_sha256
 from evaluation.embedders.clap_network import TOWERS, check_two, fill_clap, two_mels
 from evaluation.embedders.msclap_front import FRAMES, mel_bank
 from evaluation.embedders.msclap_names import read_config, read_front_end, rename, whole_numbers
@@ -21,6 +20,7 @@ from evaluation.embedders.weight_file import (
     check_tensors,
     load_strict,
     read_torch_file,
+    weights_sha256,
 )
 
 FIRST_KEY = 4000  # of the hashed weights, so that no network shares numbers with another
@@ -76,6 +76,7 @@ def load_msclap(path: Path) -> tuple[MsClapTowers, Tensor, str]:
         WeightsError: if it is another file, or its audio tower does not tell sounds apart.
     """
     content = read_torch_file(path, mapped=True)
+    sha256 = weights_sha256(path)
     if isinstance(content, Mapping) and "model" in content:
         content = content["model"]
     original = check_tensors(content, path)
@@ -84,7 +85,7 @@ def load_msclap(path: Path) -> tuple[MsClapTowers, Tensor, str]:
     load_strict(network, whole_numbers(state, network.state_dict()), path)
     bank = read_front_end(original, path)
     check_two(embed_audio(network, two_mels(FRAMES)), path)
-    return network, bank, file_sha256(path)
+    return network, bank, sha256
 
 
 def hash_msclap() -> tuple[MsClapTowers, Tensor]:

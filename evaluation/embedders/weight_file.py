@@ -1,5 +1,6 @@
 """Files of pretrained weights, read without running what is in them and refused by name."""
 
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +62,14 @@ def read_torch_file(path: Path, *, mapped: bool = False, stand_ins: Sequence[Any
             warnings.simplefilter("ignore")  # of old files; what is wrong with one is an error here
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged file makes the reader raise anything
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = " ".join(str(error).split())
+        named = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", reason)
+        if named is not None:
+            raise WeightsError(
+                f"{path}: unsafe: it wants {named[1]} to be called, and files of weights are read "
+                "without running anything in them. Get it from its authors"
+            ) from error
+        reason = reason[:160] or type(error).__name__
         raise WeightsError(f"{path}: cut short, damaged or unsafe ({reason}). {AGAIN}") from error
 
 

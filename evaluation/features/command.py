@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "folder",
-        type=Path,
+        type=_folder,
         nargs="?",
         metavar="FOLDER",
         help=f"what --cache names when sounds are scored; default {CACHE_FOLDER}",
@@ -97,6 +97,12 @@ def _size(text: str) -> int:
     number, letter = found.groups()
     factor = next(f for name, f in UNITS.items() if name[:1].lower() == letter.lower())
     return round(float(number) * factor)
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder has no name; . is the one you are in")
+    return Path(text)
 
 
 def _days(text: str) -> float:

@@ -2,10 +2,12 @@
 
 An entry is a file that is whole or not there, and whoever misses one computes it again: removing
 one under a running process costs that process time and nothing else. What was read or written
-lately has a late time on its file; files that are not named like entries are left alone.
+lately has a late time on its file. Files that are not named like entries are left alone, and so are
+links and what lies behind them.
 """
 
 import re
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ def list_entries(folder: Path) -> list[Entry]:
     found = []
     for path in folder.glob(f"??/*{SUFFIX}"):
         if not NAME.fullmatch(path.name) or path.parent.name != path.name[:2]:
+            continue
+        if path.parent.is_symlink():
             continue
         entry = _look(path)
         if entry is not None:
@@ -81,5 +85,7 @@ def _look(path: Path) -> Entry | None:
     try:
         status = path.stat(follow_symlinks=False)
     except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     return Entry(path=path, size=status.st_size, used=status.st_mtime_ns)

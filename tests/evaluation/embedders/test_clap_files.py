@@ -60,6 +60,14 @@ def test_nothing_beside_the_weights_is_built(small_laion, tmp_path):
     assert "logit_scale_a" in state
 
 
+def test_a_file_that_changed_since_it_was_fetched_is_refused(small_laion, tmp_path):
+    path = tmp_path / "clap.pt"
+    torch.save(small_laion(), path)
+    (tmp_path / "clap.pt.sha256").write_text(f"{'0' * 64}  clap.pt\n")
+    with pytest.raises(WeightsError, match=r"clap\.pt: its sha256 is .* when it was fetched"):
+        load_clap(path)
+
+
 class Hostile:
     def __reduce__(self):
         return os.system, ("touch hostile",)

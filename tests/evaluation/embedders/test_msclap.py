@@ -196,6 +196,13 @@ def test_other_weights_are_refused(state, tmp_path, changed, message):
         MsClap(weights=tmp_path / FILE)
 
 
+def test_a_file_that_changed_since_it_was_fetched_is_refused(state, tmp_path):
+    torch.save({"model": state}, tmp_path / FILE)
+    (tmp_path / f"{FILE}.sha256").write_text(f"{'0' * 64}  {FILE}\n")
+    with pytest.raises(WeightsError, match=r"its sha256 is .* when it was fetched"):
+        MsClap(weights=tmp_path / FILE)
+
+
 class Hostile:
     def __reduce__(self):
         return os.system, ("touch hostile",)
@@ -204,7 +211,7 @@ class Hostile:
 def test_a_file_that_would_run_something_is_refused(state, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"model": state, "args": Hostile()}, tmp_path / FILE)
-    with pytest.raises(WeightsError, match="damaged or unsafe"):
+    with pytest.raises(WeightsError, match=r"unsafe: it wants \S+ to be called"):
         MsClap(weights=tmp_path / FILE)
     assert not Path("hostile").exists()
 

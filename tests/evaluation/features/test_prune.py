@@ -114,6 +114,21 @@ def test_what_is_used_after_it_was_listed_stays(tmp_path):
     assert ages_left(cache, keys) == {30}
 
 
+def test_folders_and_links_named_like_entries_are_left_alone(tmp_path, capsys):
+    cache, keys = filled(tmp_path / "cache", [1, 2])
+    elsewhere, path = tmp_path / "elsewhere", cache.path(keys[2])
+    path.unlink()
+    path.mkdir()  # a folder in the place of an entry
+    elsewhere.mkdir()
+    name = "ab" + path.name[2:]
+    (elsewhere / name).write_bytes(b"mine")
+    (tmp_path / "cache" / "ab").symlink_to(elsewhere)
+    assert main(["cache", str(tmp_path / "cache"), "--clear"]) == 0
+    assert "removed  1," in capsys.readouterr().out
+    assert path.is_dir()
+    assert (elsewhere / name).read_bytes() == b"mine"
+
+
 def test_files_that_are_no_entries_are_left_alone(tmp_path):
     cache, keys = filled(tmp_path, [1])
     name = cache.path(keys[1]).name
@@ -180,6 +195,7 @@ def test_removing_beside_running_processes_harms_none(tmp_path):
         (["--prune", "inf"], "number of days"),
         (["--limit", "much"], "expected a size such as 5GB (kB, MB, GB, TB), got 'much'"),
         (["--limit", "-3"], "limit"),
+        (["", "--clear"], "the folder has no name"),
     ],
 )
 def test_mistakes_are_one_line(options, message, capsys, monkeypatch, tmp_path):
